@@ -1,0 +1,184 @@
+import type { TensorSpec } from "../backend.js";
+import { GradientError } from "../errors.js";
+import type { Edge, Runtime, StorageRef } from "../runtime.js";
+import type { Tensor } from "../tensor.js";
+
+/** What a gradient rule sees. Tensors it makes are disposed afterwards, except those it returns. */
+export interface GradientContext<A = unknown> {
+  readonly attrs: A;
+  readonly inputSpecs: readonly TensorSpec[];
+  readonly outputSpecs: readonly TensorSpec[];
+  /** Whether the gradient of input i is wanted; the rule may return null for the others. */
+  readonly needs: readonly boolean[];
+  /** An input that the op's rule declares in `saves`. */
+  input(index: number): Tensor;
+  /** An output that the op's rule declares in `saves`. */
+  output(index: number): Tensor;
+  /** The gradient that arrives at output `index` (default 0); zeros where none does. */
+  grad(index?: number): Tensor;
+}
+
+/** One gradient per input, null where there is none. */
+export type GradientRule<A = unknown> = (context: GradientContext<A>) => readonly (Tensor | null)[];
+
+export interface Saves {
+  readonly inputs?: readonly number[];
+  readonly outputs?: readonly number[];
+}
+
+interface Saved {
+  readonly ref: StorageRef;
+  readonly spec: TensorSpec;
+  /** Null for a saved output: its edge is this very node, and holding on to it would be a cycle. */
+  readonly edge: Edge | null;
+}
+
+interface NodeInit {
+  readonly op: string;
+  readonly runtime: Runtime;
+  readonly attrs: unknown;
+  readonly rule: GradientRule<never>;
+  readonly inputs: readonly Tensor[];
+  readonly saves: Saves;
+}
+
+/**
+ * A recorded op. It is owned by the tensors that it produced and by the nodes that consume them, and counted: when
+ * the last owner goes, so do the activations it saved. Nothing waits for the garbage collector.
+ */
+export class GradNode {
+  readonly op: string;
+  readonly runtime: Runtime;
+  /** Where each input's gradient goes; null for inputs that need none. Empty for a leaf. */
+  edges: readonly (Edge | null)[] = [];
+  /** The tensor whose `.grad` this node accumulates into, for a leaf. */
+  readonly leaf: Tensor | null;
+  readonly #attrs: unknown;
+  readonly #rule: GradientRule<never> | null;
+  readonly #inputSpecs: readonly TensorSpec[] = [];
+  #outputSpecs: readonly TensorSpec[] = [];
+  readonly #savedInputs = new Map<number, Saved>();
+  readonly #savedOutputs = new Map<number, Saved>();
+  #owners = 0;
+  #consumed = false;
+
+  private constructor(init: NodeInit | null, leaf: Tensor | null) {
+    this.leaf = leaf;
+    this.op = init?.op ?? "leaf";
+    this.runtime = (init?.runtime ?? leaf?.runtime) as Runtime;
+    this.#attrs = init?.attrs;
+    this.#rule = init?.rule ?? null;
+    if (!init) return;
+    this.#inputSpecs = init.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
+    this.edges = init.inputs.map((t) => t.edge);
+    for (const edge of this.edges) edge?.node.retain();
+    for (const i of init.saves.inputs ?? []) {
+      const tensor = init.inputs[i];
+      if (tensor) this.#save(this.#savedInputs, i, tensor, tensor.edge);
+    }
+  }
+
+  static leaf(tensor: Tensor): GradNode {
+    return new GradNode(null, tensor);
+  }
+
+  static record(init: NodeInit): GradNode {
+    return new GradNode(init, null);
+  }
+
+  /** Completes the record once the outputs exist. */
+  setOutputs(outputs: readonly Tensor[], saves: Saves): void {
+    this.#outputSpecs = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+    for (const i of saves.outputs ?? []) this.#save(this.#savedOutputs, i, outputs[i] as Tensor, null);
+  }
+
+  #save(where: Map<number, Saved>, index: number, tensor: Tensor, edge: Edge | null): void {
+    this.runtime.retain(tensor.ref);
+    edge?.node.retain();
+    where.set(index, { ref: tensor.ref, spec: { shape: tensor.shape, dtype: tensor.dtype }, edge });
+  }
+
+  retain(): void {
+    this.#owners++;
+  }
+
+  /** Iterative: graphs are deep, call stacks are not. */
+  release(): void {
+    const pending: GradNode[] = [this];
+    for (let node = pending.pop(); node; node = pending.pop()) {
+      node.#owners--;
+      if (node.#owners > 0) continue;
+      node.#freeSaved(pending);
+      for (const edge of node.edges) if (edge) pending.push(edge.node);
+      node.edges = [];
+    }
+  }
+
+  #freeSaved(pending: GradNode[]): void {
+    for (const saved of [...this.#savedInputs.values(), ...this.#savedOutputs.values()]) {
+      this.runtime.release(saved.ref);
+      if (saved.edge) pending.push(saved.edge.node);
+    }
+    this.#savedInputs.clear();
+    this.#savedOutputs.clear();
+  }
+
+  /** Frees the activations as backward passes by. A second backward is refused. */
+  consume(): void {
+    if (this.#rule) this.#consumed = true;
+    const pending: GradNode[] = [];
+    this.#freeSaved(pending);
+    for (const node of pending) node.release();
+  }
+
+  /** @throws GradientError if a previous backward freed what this one needs. */
+  backward(grads: readonly (Tensor | null)[], needs: readonly boolean[]): readonly (Tensor | null)[] {
+    if (this.#consumed)
+      throw new GradientError(
+        `${this.op}: backward was called a second time over the same graph; pass createGraph or retainGraph to the first`,
+      );
+    if (!this.#rule) return [];
+    const load = (where: Map<number, Saved>, index: number, what: string, ownOutput: boolean): Tensor => {
+      const saved = where.get(index);
+      if (!saved)
+        throw new GradientError(`${this.op}: its gradient rule reads ${what} ${index}, which it does not save`);
+      return this.runtime.tensor(saved.ref, saved.spec, ownOutput ? { node: this, index } : saved.edge);
+    };
+    const context: GradientContext<never> = {
+      attrs: this.#attrs as never,
+      inputSpecs: this.#inputSpecs,
+      outputSpecs: this.#outputSpecs,
+      needs,
+      input: (index) => load(this.#savedInputs, index, "input", false),
+      output: (index) => load(this.#savedOutputs, index, "output", true),
+      grad: (index = 0) => grads[index] ?? this.#zeros(this.#outputSpecs[index] as TensorSpec),
+    };
+    const result = this.#rule(context);
+    result.forEach((grad, i) => {
+      const spec = this.#inputSpecs[i];
+      if (!grad || !spec || !needs[i]) return;
+      if (
+        grad.dtype !== spec.dtype ||
+        grad.size !== grad.shape.reduce((a, b) => a * b, 1) ||
+        grad.shape.join() !== spec.shape.join()
+      )
+        throw new GradientError(
+          `${this.op}: the gradient of input ${i} is ${grad.dtype} [${grad.shape.join(", ")}], ` +
+            `the input ${spec.dtype} [${spec.shape.join(", ")}]`,
+        );
+    });
+    return result;
+  }
+
+  #zeros(spec: TensorSpec): Tensor {
+    const ref = this.runtime.allocate("gradient", spec);
+    if (ref.storage)
+      this.runtime.backend.kernels.fill({
+        op: "fill",
+        inputs: [],
+        outputs: [{ ...spec, storage: ref.storage }],
+        attrs: { value: 0 },
+      });
+    return this.runtime.tensor(ref, spec);
+  }
+}

@@ -1,0 +1,212 @@
+/** The one way from a tensor op to a backend's kernel. */
+import { type GradientRule, GradNode, type Saves } from "./autograd/node.js";
+import {
+  type Attrs,
+  type Backend,
+  type Call,
+  type CallSpec,
+  type HostArray,
+  isFloat,
+  type Operand,
+  type OpName,
+  type OptionalKernel,
+  type Shape,
+  type TensorSpec,
+} from "./backend.js";
+import { isRecording, withContext } from "./context.js";
+import { ArgumentError, KernelError, ShapeError, StriateError, UnsupportedError } from "./errors.js";
+import { expectAlive, type Runtime, type StorageRef } from "./runtime.js";
+import { scope } from "./scope.js";
+import { formatShape, sizeOf } from "./shape.js";
+import type { Tensor } from "./tensor.js";
+
+/** What core knows of an op besides its shape rule, which is the public function that dispatches it. */
+export interface OpRule<K extends OpName> {
+  readonly name: K;
+  /** What the outputs hold when an input has no elements but they do: 0 for sums. Without it such a call is refused. */
+  readonly empty?: number | ((attrs: Attrs<K>) => number);
+  /** The inputs and outputs that `gradient` reads. */
+  readonly saves?: Saves;
+  /** Without it, the op is differentiated through its decomposition, or not at all. */
+  readonly gradient?: GradientRule<Attrs<K>>;
+  /** The op in terms of others; every optional op has it. */
+  decompose?(inputs: readonly Tensor[], attrs: Attrs<K>, outputs: readonly TensorSpec[]): readonly Tensor[];
+}
+
+/** Types a rule. */
+export const defineOp = <K extends OpName>(rule: OpRule<K>): OpRule<K> => rule;
+
+/** Shapes as the kernel wants to see them, where they differ from the tensors' (same sizes). */
+interface KernelShapes {
+  readonly inputs?: readonly Shape[];
+  readonly outputs?: readonly Shape[];
+}
+
+const specOf = (tensor: Tensor): TensorSpec => ({ shape: tensor.shape, dtype: tensor.dtype });
+
+const withShape = (spec: TensorSpec, shape: Shape | undefined): TensorSpec =>
+  shape ? { shape, dtype: spec.dtype } : spec;
+
+type AnyKernel = ((call: unknown) => void) | OptionalKernel<never> | undefined;
+
+/** The native kernel that will run this call, or null if core decomposes it. */
+const nativeKernel = (backend: Backend, call: CallSpec<OpName>): ((call: unknown) => void) | null => {
+  const kernel = backend.kernels[call.op] as AnyKernel;
+  if (!kernel) return null;
+  if (typeof kernel === "function") return kernel;
+  const { supports } = kernel as OptionalKernel<OpName>;
+  if (supports && !supports.call(kernel, call)) return null;
+  return (c) => kernel.run(c as never);
+};
+
+const execute = <K extends OpName>(
+  runtime: Runtime,
+  rule: OpRule<K>,
+  inputs: readonly Tensor[],
+  attrs: Attrs<K>,
+  outputs: readonly TensorSpec[],
+  shapes: KernelShapes,
+): readonly Tensor[] => {
+  const { backend } = runtime;
+  const outputViews = outputs.map((spec, i) => withShape(spec, shapes.outputs?.[i]));
+  const empty = inputs.some((t) => t.size === 0) || outputs.every((spec) => sizeOf(spec.shape) === 0);
+  if (!empty) {
+    const inputViews = inputs.map((t, i) => withShape(specOf(t), shapes.inputs?.[i]));
+    const spec = { op: rule.name, inputs: inputViews, outputs: outputViews, attrs };
+    const run = nativeKernel(backend, spec as unknown as CallSpec<OpName>);
+    if (!run) {
+      if (!rule.decompose)
+        throw new UnsupportedError(rule.name, backend.name, "it has no such kernel and core no decomposition");
+      const decompose = rule.decompose.bind(rule);
+      return scope(() => withContext({ recording: false }, () => decompose(inputs, attrs, outputs)));
+    }
+    const refs = allocateAll(runtime, rule.name, outputs);
+    const operands = inputViews.map((view, i): Operand => ({ ...view, storage: storageOf(inputs[i] as Tensor) }));
+    const results = outputViews.map(
+      (view, i): Operand => ({ ...view, storage: (refs[i] as StorageRef).storage as object }),
+    );
+    try {
+      run({ op: rule.name, inputs: operands, outputs: results, attrs } as unknown as Call<K>);
+    } catch (error) {
+      freeAll(runtime, refs);
+      throw error instanceof StriateError ? error : new KernelError(rule.name, backend.name, attrs, error);
+    }
+    return refs.map((ref, i) => runtime.tensor(ref, outputs[i] as TensorSpec));
+  }
+  const value = typeof rule.empty === "function" ? rule.empty(attrs) : rule.empty;
+  const refs = allocateAll(runtime, rule.name, outputs);
+  for (const [i, ref] of refs.entries()) {
+    if (!ref.storage) continue;
+    if (value === undefined) {
+      freeAll(runtime, refs);
+      throw new ShapeError(
+        `${rule.name}: an input of shape ${inputs.map((t) => formatShape(t.shape)).join(", ")} has no elements`,
+      );
+    }
+    const output = { ...(outputs[i] as TensorSpec), storage: ref.storage };
+    backend.kernels.fill({ op: "fill", inputs: [], outputs: [output], attrs: { value } });
+  }
+  return refs.map((ref, i) => runtime.tensor(ref, outputs[i] as TensorSpec));
+};
+
+const storageOf = (tensor: Tensor): object => tensor.ref.storage as object;
+
+const freeAll = (runtime: Runtime, refs: readonly StorageRef[]): void => {
+  for (const ref of refs) {
+    runtime.retain(ref);
+    runtime.release(ref);
+  }
+};
+
+const allocateAll = (runtime: Runtime, op: string, specs: readonly TensorSpec[]): StorageRef[] => {
+  const refs: StorageRef[] = [];
+  try {
+    for (const spec of specs) refs.push(runtime.allocate(op, spec));
+  } catch (error) {
+    freeAll(runtime, refs);
+    throw error;
+  }
+  return refs;
+};
+
+/** @throws DisposedError, ArgumentError unless all tensors are alive and on one backend. */
+export const expectOperands = (op: string, tensors: readonly Tensor[]): Runtime => {
+  const runtime = (tensors[0] as Tensor).runtime;
+  tensors.forEach((tensor, i) => {
+    expectAlive(op, `input ${i}`, tensor);
+    if (tensor.runtime !== runtime)
+      throw new ArgumentError(
+        `${op}: input ${i} is on backend ${tensor.runtime.backend.name}, input 0 on ${runtime.backend.name}` +
+          " (another instance, if the names agree)",
+      );
+  });
+  runtime.expectAlive();
+  return runtime;
+};
+
+const attach = (node: GradNode, outputs: readonly Tensor[], saves: Saves): void => {
+  outputs.forEach((output, index) => {
+    if (!isFloat(output.dtype)) return;
+    output.edge = { node, index };
+    node.retain();
+  });
+  node.setOutputs(outputs, saves);
+};
+
+/**
+ * Run an op that its public function has validated: pick the native kernel or the decomposition, allocate, run, and
+ * record it if a gradient may be asked for. Ops without inputs say on which `runtime`.
+ *
+ * @throws DisposedError, ArgumentError, BackendLostError, OutOfMemoryError, UnsupportedError, KernelError; nothing leaks.
+ */
+export const dispatchAll = <K extends OpName>(
+  rule: OpRule<K>,
+  inputs: readonly Tensor[],
+  attrs: Attrs<K>,
+  outputs: readonly TensorSpec[],
+  shapes: KernelShapes = {},
+  runtime: Runtime = expectOperands(rule.name, inputs),
+): readonly Tensor[] => {
+  const recorded = isRecording() && inputs.some((t) => t.edge) && outputs.some((spec) => isFloat(spec.dtype));
+  if (!recorded) return execute(runtime, rule, inputs, attrs, outputs, shapes);
+  if (!rule.gradient)
+    return rule.decompose
+      ? scope(() => (rule.decompose as NonNullable<typeof rule.decompose>)(inputs, attrs, outputs))
+      : execute(runtime, rule, inputs, attrs, outputs, shapes);
+  const results = execute(runtime, rule, inputs, attrs, outputs, shapes);
+  const saves = rule.saves ?? {};
+  attach(GradNode.record({ op: rule.name, runtime, attrs, rule: rule.gradient, inputs, saves }), results, saves);
+  return results;
+};
+
+/** `dispatchAll` for the ops with one output. */
+export const dispatch = <K extends OpName>(
+  rule: OpRule<K>,
+  inputs: readonly Tensor[],
+  attrs: Attrs<K>,
+  output: TensorSpec,
+  shapes?: KernelShapes,
+  runtime?: Runtime,
+): Tensor => dispatchAll(rule, inputs, attrs, [output], shapes, runtime)[0] as Tensor;
+
+/** The same elements under another shape of the same size, sharing storage. The caller has checked the shape. */
+export const view = (op: string, tensor: Tensor, shape: Shape): Tensor => {
+  expectOperands(op, [tensor]);
+  const result = tensor.runtime.tensor(tensor.ref, { shape, dtype: tensor.dtype });
+  if (tensor.edge && isRecording()) {
+    const rule: GradientRule<null> = (c) => [view(op, c.grad(), tensor.shape)];
+    const node = GradNode.record({ op, runtime: tensor.runtime, attrs: null, rule, inputs: [tensor], saves: {} });
+    attach(node, [result], {});
+  }
+  return result;
+};
+
+/** A tensor from host data on the backend of `like`: tables of indices, masks and weights that an op needs. */
+export const constant = (like: Tensor, spec: TensorSpec, data: HostArray): Tensor =>
+  like.runtime.fromHost("constant", spec, data);
+
+/** Record a function with a gradient of its own, which may read all inputs and the output, computed unrecorded. */
+export const recordCustom = (op: string, inputs: readonly Tensor[], output: Tensor, rule: GradientRule<null>): void => {
+  const saves = { inputs: inputs.map((_, i) => i), outputs: [0] };
+  attach(GradNode.record({ op, runtime: output.runtime, attrs: null, rule, inputs, saves }), [output], saves);
+};

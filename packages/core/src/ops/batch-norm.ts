@@ -1,0 +1,116 @@
+import { isRecording, withContext } from "../context.js";
+import { defineOp, dispatchAll, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { fill } from "./fill.js";
+
+/** All axes but the channels. */
+const statisticAxes = (x: Tensor): number[] => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
+
+/** [C] so that it broadcasts over [N, C, ...]. */
+const perChannel = (t: Tensor, like: Tensor): Tensor => t.reshape(like.shape.map((_, i) => (i === 1 ? -1 : 1)));
+
+/** Elements behind each channel's statistics. */
+const countPerChannel = (x: Tensor): number => x.size / (x.shape[1] as number);
+
+const gradRule: OpRule<"batchNormGrad"> = defineOp({
+  name: "batchNormGrad",
+  decompose: ([input, weight, batchMean, batchVariance, gradient], { eps }) => {
+    const [x, gy] = [input as Tensor, gradient as Tensor];
+    const axes = statisticAxes(x);
+    const inverse = perChannel((batchVariance as Tensor).add(eps).rsqrt(), x);
+    const normalized = x.sub(perChannel(batchMean as Tensor, x)).mul(inverse);
+    const gradBias = gy.sum(axes);
+    const gradWeight = gy.mul(normalized).sum(axes);
+    const n = countPerChannel(x);
+    const centred = gy.sub(perChannel(gradBias, x).div(n)).sub(normalized.mul(perChannel(gradWeight, x).div(n)));
+    return [centred.mul(inverse.mul(perChannel(weight as Tensor, x))), gradWeight, gradBias];
+  },
+});
+
+const rule: OpRule<"batchNorm"> = defineOp({
+  name: "batchNorm",
+  saves: { inputs: [0, 1], outputs: [1, 2] },
+  // The statistics are not handed to users, so no gradient arrives at outputs 1 and 2.
+  gradient: (c) => {
+    const [x, weight, gy] = [c.input(0), c.input(1), c.grad()];
+    // A second derivative runs through the statistics too: then they have to be functions of x again.
+    const axes = statisticAxes(x);
+    const statistics = isRecording() ? [x.mean(axes), x.variance(axes)] : [c.output(1), c.output(2)];
+    const { shape } = weight;
+    const outputs = [x.shape, shape, shape].map((s) => ({ shape: s, dtype: x.dtype }));
+    return dispatchAll(gradRule, [x, weight, ...(statistics as [Tensor, Tensor]), gy], c.attrs, outputs);
+  },
+  decompose: ([input, weight, bias], { eps }) => {
+    const x = input as Tensor;
+    const axes = statisticAxes(x);
+    const mean = x.mean(axes);
+    const variance = x.variance(axes);
+    return [normalizeBy(x, mean, variance, weight as Tensor, bias as Tensor, eps), mean, variance];
+  },
+});
+
+const normalizeBy = (x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor =>
+  x
+    .sub(perChannel(mean, x))
+    .mul(perChannel(variance.add(eps).rsqrt().mul(weight), x))
+    .add(perChannel(bias, x));
+
+export interface BatchNormOptions {
+  /** γ, [C]. Default ones. */
+  readonly weight?: Tensor | undefined;
+  /** β, [C]. Default zeros. */
+  readonly bias?: Tensor | undefined;
+  /** [C]; used if not training, else moved towards the batch's mean (the handle is rebound). */
+  readonly runningMean?: Tensor | undefined;
+  /** [C]; used if not training, else moved towards the batch's unbiased variance (the handle is rebound). */
+  readonly runningVar?: Tensor | undefined;
+  /** Normalize by this batch's statistics rather than the running ones. */
+  readonly training: boolean;
+  /** Share of the batch in the new running statistics. Default 0.1. */
+  readonly momentum?: number;
+  /** Added to the variance. Default 1e-5. */
+  readonly eps?: number;
+}
+
+/**
+ * Batch normalization of [N, C, ...] (Ioffe and Szegedy 2015), as torch.nn.functional.batch_norm: the biased variance
+ * normalizes, the unbiased one goes into the running variance.
+ *
+ * @throws ArgumentError without statistics in evaluation; ShapeError, also for one element a channel in training.
+ */
+export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOptions): Tensor => {
+  const { runningMean, runningVar, training, momentum = 0.1, eps = 1e-5 } = options;
+  expectDType("batchNorm", "x", x.dtype, floatDTypes);
+  if (x.rank < 2) throw new ShapeError(`batchNorm: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
+  const shape = [x.shape[1] as number];
+  const { weight = fill(x.runtime, shape, x.dtype, 1), bias = fill(x.runtime, shape, x.dtype, 0) } = options;
+  for (const [name, t] of Object.entries({ weight, bias, runningMean, runningVar })) {
+    if (t && t.dtype !== x.dtype) throw new DTypeError(`batchNorm: ${name} is ${t.dtype}, x is ${x.dtype}`);
+    if (t && !sameShape(t.shape, shape))
+      throw new ShapeError(`batchNorm: ${name} is ${formatShape(t.shape)}, expected ${formatShape(shape)}`);
+  }
+  if (!training) {
+    if (!runningMean || !runningVar) throw new ArgumentError("batchNorm: evaluation needs runningMean and runningVar");
+    return normalizeBy(x, runningMean, runningVar, weight, bias, eps);
+  }
+  const n = sizeOf(x.shape) / Math.max(1, shape[0] as number);
+  if (n <= 1)
+    throw new ShapeError(`batchNorm: x ${formatShape(x.shape)} has ${n} elements a channel, training needs at least 2`);
+  const outputs = [x.shape, shape, shape].map((s) => ({ shape: s, dtype: x.dtype }));
+  const [y, mean, variance] = dispatchAll(rule, [x, weight, bias], { eps }, outputs) as readonly [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  withContext({ recording: false }, () => {
+    const move = (running: Tensor | undefined, batch: Tensor): void =>
+      running?.assign(running.mul(1 - momentum).add(batch.mul(momentum)));
+    move(runningMean, mean);
+    move(runningVar, variance.mul(n / (n - 1)));
+  });
+  return y;
+});

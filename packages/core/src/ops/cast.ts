@@ -1,0 +1,15 @@
+import type { DType } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import type { Tensor } from "../tensor.js";
+
+const rule = defineOp({
+  name: "cast",
+  gradient: (c) => [cast(c.grad(), (c.inputSpecs[0] as { dtype: DType }).dtype)],
+});
+
+/**
+ * Elements converted to `dtype`. Floats truncate towards zero on the way to integers, which is where a gradient ends;
+ * anything becomes bool as `x != 0`. A cast to the tensor's own dtype shares its storage.
+ */
+export const cast = (x: Tensor, dtype: DType): Tensor =>
+  dtype === x.dtype ? x.reshape(x.shape) : dispatch(rule, [x], {}, { shape: x.shape, dtype });

@@ -1,0 +1,139 @@
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+
+/** What becomes of the losses of the elements: their mean, their sum, or nothing. */
+export type Reduction = "mean" | "sum" | "none";
+
+export interface LossOptions {
+  /** Default "mean". */
+  readonly reduction?: Reduction;
+}
+
+const reductions: { readonly [R in Reduction]: (loss: Tensor) => Tensor } = {
+  mean: (loss) => loss.mean(),
+  sum: (loss) => loss.sum(),
+  none: (loss) => loss,
+};
+
+const reduced = (op: string, loss: Tensor, { reduction = "mean" }: LossOptions): Tensor => {
+  if (!(reduction in reductions))
+    throw new ArgumentError(`${op}: reduction is ${reduction}, expected ${Object.keys(reductions).join(", ")}`);
+  return reductions[reduction](loss);
+};
+
+const gradRule = defineOp({
+  name: "crossEntropyGrad",
+  decompose: ([x, t, gradient], { labelSmoothing }) => {
+    const [logits, labels, g] = [x as Tensor, t as Tensor, gradient as Tensor];
+    const classes = logits.shape[1] as number;
+    const target = labels
+      .oneHot(classes, logits.dtype)
+      .mul(1 - labelSmoothing)
+      .add(labelSmoothing / classes);
+    return [logits.softmax(1).sub(target).mul(g.unsqueeze(1))];
+  },
+});
+
+const rule = defineOp({
+  name: "crossEntropy",
+  saves: { inputs: [0, 1] },
+  gradient: (c) => {
+    const logits = c.input(0);
+    return [
+      dispatch(gradRule, [logits, c.input(1), c.grad()], c.attrs, { shape: logits.shape, dtype: logits.dtype }),
+      null,
+    ];
+  },
+  decompose: ([x, labels], { labelSmoothing }) => {
+    const logProbabilities = (x as Tensor).logSoftmax(1);
+    const likelihood = logProbabilities.gather(1, (labels as Tensor).unsqueeze(1)).squeeze(1);
+    if (labelSmoothing === 0) return [likelihood.neg()];
+    return [
+      likelihood
+        .mul(1 - labelSmoothing)
+        .add(logProbabilities.mean(1).mul(labelSmoothing))
+        .neg(),
+    ];
+  },
+});
+
+export interface CrossEntropyOptions extends LossOptions {
+  /** Share of the target spread evenly over all classes, in [0, 1) (Szegedy et al. 2016, section 7). Default 0. */
+  readonly labelSmoothing?: number;
+}
+
+/**
+ * -log softmax(logits)[label]: logits [N, C] and labels [N] (int32), or logits [N, C, ...] and labels [N, ...]. With
+ * reduction "none" the result has the labels' shape.
+ *
+ * @throws IndexError for a label outside [0, C) (at the latest when the result is read).
+ */
+export const crossEntropy = /* @__PURE__ */ scoped(
+  (logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor => {
+    const { labelSmoothing = 0 } = options;
+    expectDType("crossEntropy", "logits", logits.dtype, floatDTypes);
+    expectDType("crossEntropy", "labels", labels.dtype, ["int32"]);
+    if (!(labelSmoothing >= 0 && labelSmoothing < 1))
+      throw new ArgumentError(`crossEntropy: labelSmoothing is ${labelSmoothing}, expected [0, 1)`);
+    if (logits.rank < 2 || !sameShape(labels.shape, [logits.shape[0] as number, ...logits.shape.slice(2)]))
+      throw new ShapeError(
+        `crossEntropy: logits are ${formatShape(logits.shape)}, labels ${formatShape(labels.shape)}; ` +
+          "expected [N, C, ...] and [N, ...]",
+      );
+    const classes = logits.shape[1] as number;
+    const rows =
+      logits.rank === 2
+        ? logits
+        : logits.permute([0, ...logits.shape.slice(2).map((_, i) => i + 2), 1]).reshape([-1, classes]);
+    const flat = labels.rank === 1 ? labels : labels.reshape([-1]);
+    const losses = dispatch(rule, [rows, flat], { labelSmoothing }, { shape: flat.shape, dtype: logits.dtype });
+    return reduced("crossEntropy", labels.rank === 1 ? losses : losses.reshape(labels.shape), options);
+  },
+);
+
+const expectAlike = (op: string, x: Tensor, target: Tensor): void => {
+  expectDType(op, "x", x.dtype, floatDTypes);
+  if (x.dtype !== target.dtype)
+    throw new DTypeError(`${op}: x is ${x.dtype}, target ${target.dtype}; expected the same`);
+  if (!sameShape(x.shape, target.shape))
+    throw new ShapeError(`${op}: x is ${formatShape(x.shape)}, target ${formatShape(target.shape)}; expected the same`);
+};
+
+/** (x - target)² */
+export const mseLoss = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
+  expectAlike("mseLoss", x, target);
+  return reduced("mseLoss", x.sub(target).square(), options);
+});
+
+/** |x - target| */
+export const l1Loss = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
+  expectAlike("l1Loss", x, target);
+  return reduced("l1Loss", x.sub(target).abs(), options);
+});
+
+export interface SmoothL1Options extends LossOptions {
+  /** Where the square turns into the absolute value, above 0. Default 1. */
+  readonly beta?: number;
+}
+
+/** d²/(2β) for |d| < β, else |d| - β/2, with d = x - target (Girshick 2015, eq. 3). */
+export const smoothL1Loss = /* @__PURE__ */ scoped(
+  (x: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor => {
+    const { beta = 1 } = options;
+    expectAlike("smoothL1Loss", x, target);
+    if (!(beta > 0)) throw new ArgumentError(`smoothL1Loss: beta is ${beta}, expected above 0`);
+    const d = x.sub(target);
+    const size = d.abs();
+    return reduced("smoothL1Loss", size.lt(beta).where(d.square().mul(0.5 / beta), size.sub(0.5 * beta)), options);
+  },
+);
+
+/** -t·log σ(x) - (1-t)·log(1-σ(x)) = softplus(x) - t·x, stable for large |x|. `target` is in [0, 1]. */
+export const bceWithLogits = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
+  expectAlike("bceWithLogits", x, target);
+  return reduced("bceWithLogits", x.softplus().sub(x.mul(target)), options);
+});

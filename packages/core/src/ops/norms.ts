@@ -1,0 +1,113 @@
+import type { Shape } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+
+const standardize = (x: Tensor, axes: readonly number[], eps: number): Tensor => {
+  const mean = x.mean(axes, { keepDims: true });
+  const variance = x.variance(axes, { keepDims: true });
+  return x.sub(mean).mul(variance.add(eps).rsqrt());
+};
+
+const affine = (x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined): Tensor => {
+  const scaled = weight ? x.mul(weight) : x;
+  return bias ? scaled.add(bias) : scaled;
+};
+
+export interface LayerNormOptions {
+  /** The last axes, which are normalized together. Default: the weight's shape, else the last axis. */
+  readonly normalizedShape?: Shape;
+  /** γ of the normalized shape. */
+  readonly weight?: Tensor | undefined;
+  /** β of the normalized shape. */
+  readonly bias?: Tensor | undefined;
+  /** Default 1e-5. */
+  readonly eps?: number;
+}
+
+/** Layer normalization over the last axes (Ba et al. 2016), as torch.nn.functional.layer_norm. @throws ShapeError */
+export const layerNorm = /* @__PURE__ */ scoped((x: Tensor, options: LayerNormOptions = {}): Tensor => {
+  const { weight, bias, eps = 1e-5 } = options;
+  expectDType("layerNorm", "x", x.dtype, floatDTypes);
+  const normalized = options.normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
+  const first = x.rank - normalized.length;
+  if (normalized.length === 0 || first < 0 || !sameShape(x.shape.slice(first), normalized))
+    throw new ShapeError(`layerNorm: x is ${formatShape(x.shape)}, expected it to end in ${formatShape(normalized)}`);
+  for (const [name, t] of Object.entries({ weight, bias }))
+    if (t && !sameShape(t.shape, normalized))
+      throw new ShapeError(`layerNorm: ${name} is ${formatShape(t.shape)}, expected ${formatShape(normalized)}`);
+  const axes = normalized.map((_, i) => first + i);
+  return affine(standardize(x, axes, eps), weight, bias);
+});
+
+export interface GroupNormOptions {
+  /** Number of groups; divides the channels. */
+  readonly groups: number;
+  /** γ, [C]. */
+  readonly weight?: Tensor | undefined;
+  /** β, [C]. */
+  readonly bias?: Tensor | undefined;
+  /** Default 1e-5. */
+  readonly eps?: number;
+}
+
+/** Group normalization of [N, C, ...] (Wu and He 2018), as torch.nn.functional.group_norm. @throws ShapeError */
+export const groupNorm = /* @__PURE__ */ scoped((x: Tensor, options: GroupNormOptions): Tensor => {
+  const { groups, weight, bias, eps = 1e-5 } = options;
+  expectDType("groupNorm", "x", x.dtype, floatDTypes);
+  if (x.rank < 2) throw new ShapeError(`groupNorm: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
+  const [n, channels] = x.shape as [number, number];
+  if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0)
+    throw new ArgumentError(`groupNorm: groups is ${groups}, expected a divisor of ${channels} channels`);
+  for (const [name, t] of Object.entries({ weight, bias }))
+    if (t && !sameShape(t.shape, [channels]))
+      throw new ShapeError(`groupNorm: ${name} is ${formatShape(t.shape)}, expected [${channels}]`);
+  const perChannel = x.shape.map((_, i) => (i === 1 ? channels : 1));
+  const members = (channels / groups) * sizeOf(x.shape.slice(2));
+  const normalized = standardize(x.reshape([n, groups, members]), [2], eps).reshape(x.shape);
+  return affine(normalized, weight?.reshape(perChannel), bias?.reshape(perChannel));
+});
+
+const lrnRule = defineOp({
+  name: "localResponseNorm",
+  // Zero channels in front and behind, then a sum of shifted copies.
+  decompose: ([input], { size, alpha, beta, k }) => {
+    const x = input as Tensor;
+    const at = (value: number): number[] => x.shape.map((_, i) => (i === 1 ? value : 0));
+    const before = Math.floor(size / 2);
+    const padded = x.square().pad({ before: at(before), after: at(size - 1 - before) });
+    const channels = x.shape[1] as number;
+    const shifted = (by: number): Tensor =>
+      padded.slice({ begin: at(by), end: padded.shape.map((n, i) => (i === 1 ? by + channels : n)) });
+    let sum = shifted(0);
+    for (let by = 1; by < size; by++) sum = sum.add(shifted(by));
+    return [x.div(sum.mul(alpha).add(k).pow(beta))];
+  },
+});
+
+export interface LocalResponseNormOptions {
+  /** Channels that each channel is normalized over: itself, floor(size/2) before, the rest behind. */
+  readonly size: number;
+  /** Default 1e-4. */
+  readonly alpha?: number;
+  /** Default 0.75. */
+  readonly beta?: number;
+  /** Default 1. */
+  readonly k?: number;
+  /** PyTorch divides alpha by `size` (default true); Krizhevsky et al. 2012, section 3.3, do not (false). */
+  readonly divideBySize?: boolean;
+}
+
+/** x / (k + alpha · Σ x² over neighbouring channels)^beta of [N, C, ...]. @throws ShapeError, ArgumentError */
+export const localResponseNorm = (x: Tensor, options: LocalResponseNormOptions): Tensor => {
+  const { size, alpha = 1e-4, beta = 0.75, k = 1, divideBySize = true } = options;
+  expectDType("localResponseNorm", "x", x.dtype, floatDTypes);
+  if (x.rank < 2) throw new ShapeError(`localResponseNorm: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
+  if (!Number.isInteger(size) || size < 1)
+    throw new ArgumentError(`localResponseNorm: size is ${size}, expected a positive integer`);
+  const attrs = { size, alpha: divideBySize ? alpha / size : alpha, beta, k };
+  return dispatch(lrnRule, [x], attrs, { shape: x.shape, dtype: x.dtype });
+};

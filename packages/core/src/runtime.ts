@@ -1,0 +1,159 @@
+import type { GradNode } from "./autograd/node.js";
+import { type Backend, bytesPerElement, type HostArray, type Storage, type TensorSpec } from "./backend.js";
+import { BackendLostError, DisposedError, UnsupportedError } from "./errors.js";
+import { sizeOf } from "./shape.js";
+import type { Tensor } from "./tensor.js";
+
+/** A storage and how many tensors and saved activations use it. `storage` is null for zero elements. */
+export interface StorageRef {
+  readonly storage: Storage | null;
+  readonly bytes: number;
+  users: number;
+}
+
+/** The gradient of a tensor arrives at output `index` of `node`. */
+export interface Edge {
+  readonly node: GradNode;
+  readonly index: number;
+}
+
+/** What is alive on a backend. */
+export interface MemoryUsage {
+  /** Tensor handles that were not disposed. */
+  readonly tensors: number;
+  /** Storages in use, by handles or by activations saved for a backward pass. */
+  readonly storages: number;
+  /** Their sizes, as on the host. */
+  readonly bytes: number;
+  /** The most `bytes` has been. */
+  readonly peakBytes: number;
+}
+
+/** A tensor that was garbage collected before it was disposed. */
+export interface Leak {
+  readonly spec: TensorSpec;
+  /** Where the tensor was made. */
+  readonly stack: string;
+}
+
+/** Makes a Tensor around a storage; injected, so that ops do not import the class whose methods they are. */
+export type MakeTensor = (runtime: Runtime, ref: StorageRef, spec: TensorSpec, edge: Edge | null) => Tensor;
+
+/** Core's side of one backend: allocation with accounts, and whether the backend is still there. */
+export class Runtime {
+  readonly backend: Backend;
+  readonly makeTensor: MakeTensor;
+  #storages = 0;
+  #bytes = 0;
+  #peakBytes = 0;
+  #tensors = 0;
+  #lost: BackendLostError | null = null;
+  #leaks: FinalizationRegistry<Leak> | null = null;
+
+  constructor(backend: Backend, makeTensor: MakeTensor) {
+    if (backend.apiVersion !== 1)
+      throw new UnsupportedError("backend", backend.name, `its apiVersion is ${backend.apiVersion}, core speaks 1`);
+    this.backend = backend;
+    this.makeTensor = makeTensor;
+    backend.lost.then((info) => {
+      this.#lost = new BackendLostError(backend.name, info.reason, info.message);
+    });
+  }
+
+  get usage(): MemoryUsage {
+    return { tensors: this.#tensors, storages: this.#storages, bytes: this.#bytes, peakBytes: this.#peakBytes };
+  }
+
+  /** @throws BackendLostError after the device was lost. */
+  expectAlive(): void {
+    if (this.#lost) throw this.#lost;
+  }
+
+  /** Results of a device that was lost meanwhile are refused, whatever the device said. */
+  async whileAlive<T>(pending: Promise<T>): Promise<T> {
+    try {
+      return await pending;
+    } finally {
+      this.expectAlive();
+    }
+  }
+
+  /** @throws UnsupportedError for a dtype that the backend does not have, OutOfMemoryError. */
+  allocate(op: string, spec: TensorSpec): StorageRef {
+    this.expectAlive();
+    const { backend } = this;
+    if (!backend.caps.dtypes.has(spec.dtype)) throw new UnsupportedError(op, backend.name, `it has no ${spec.dtype}`);
+    const size = sizeOf(spec.shape);
+    const bytes = size * bytesPerElement[spec.dtype];
+    const storage = size === 0 ? null : backend.alloc(spec);
+    if (storage) this.#storages++;
+    this.#bytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
+    return { storage, bytes, users: 0 };
+  }
+
+  retain(ref: StorageRef): void {
+    ref.users++;
+  }
+
+  release(ref: StorageRef): void {
+    ref.users--;
+    if (ref.users > 0) return;
+    this.#bytes -= ref.bytes;
+    if (!ref.storage) return;
+    this.#storages--;
+    // A lost device has freed everything already, and must not be called any more.
+    if (!this.#lost) this.backend.free(ref.storage);
+  }
+
+  /** Called by every new tensor. */
+  enter(tensor: Tensor): void {
+    this.#tensors++;
+    if (this.#leaks) {
+      const spec = { shape: tensor.shape, dtype: tensor.dtype };
+      this.#leaks.register(tensor, { spec, stack: new Error("made here").stack ?? "" }, tensor);
+    }
+  }
+
+  /** Called once by every tensor that is disposed. */
+  leave(tensor: Tensor): void {
+    this.#tensors--;
+    this.#leaks?.unregister(tensor);
+  }
+
+  reportLeaks(report: ((leak: Leak) => void) | null): void {
+    this.#leaks = report && new FinalizationRegistry(report);
+  }
+
+  /** A tensor around `ref`, which gains a user. */
+  tensor(ref: StorageRef, spec: TensorSpec, edge: Edge | null = null): Tensor {
+    this.retain(ref);
+    edge?.node.retain();
+    return this.makeTensor(this, ref, spec, edge);
+  }
+
+  /** A tensor with the host's data, which must have the size and dtype of `spec`. */
+  fromHost(op: string, spec: TensorSpec, data: HostArray): Tensor {
+    const ref = this.allocate(op, spec);
+    if (ref.storage) this.backend.write({ ...spec, storage: ref.storage }, data);
+    return this.tensor(ref, spec);
+  }
+}
+
+const runtimes = new WeakMap<Backend, Runtime>();
+
+/** The runtime of a backend, made at its first use. The map is a memo: it keeps nothing alive and holds no setting. */
+export const runtimeOf = (backend: Backend, makeTensor: MakeTensor): Runtime => {
+  let runtime = runtimes.get(backend);
+  if (!runtime) {
+    runtime = new Runtime(backend, makeTensor);
+    runtimes.set(backend, runtime);
+  }
+  return runtime;
+};
+
+/** @throws DisposedError for a tensor that was disposed. */
+export const expectAlive = (op: string, argument: string, tensor: Tensor): void => {
+  if (tensor.isDisposed)
+    throw new DisposedError(`${op}: ${argument} (${tensor.dtype} [${tensor.shape.join(", ")}]) was disposed`);
+};
