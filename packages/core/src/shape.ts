@@ -1,4 +1,4 @@
-import { ShapeError } from "./errors.js";
+import { ShapeError } from "./errors.ts";
 
 type Shape = readonly number[];
 

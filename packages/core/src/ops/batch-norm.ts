@@ -1,11 +1,11 @@
-import { isRecording, withContext } from "../context.js";
-import { defineOp, dispatchAll, type OpRule } from "../dispatch.js";
-import { expectDType, floatDTypes } from "../dtype.js";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
-import { scoped } from "../scope.js";
-import { formatShape, sameShape, sizeOf } from "../shape.js";
-import type { Tensor } from "../tensor.js";
-import { fill } from "./fill.js";
+import { isRecording, withContext } from "../context.ts";
+import { defineOp, dispatchAll, type OpRule } from "../dispatch.ts";
+import { expectDType, floatDTypes } from "../dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { scoped } from "../scope.ts";
+import { formatShape, sameShape, sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { fill } from "./fill.ts";
 
 /** All axes but the channels. */
 const statisticAxes = (x: Tensor): number[] => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
@@ -33,6 +33,7 @@ const gradRule: OpRule<"batchNormGrad"> = defineOp({
 
 const rule: OpRule<"batchNorm"> = defineOp({
   name: "batchNorm",
+  empty: Number.NaN,
   saves: { inputs: [0, 1], outputs: [1, 2] },
   // The statistics are not handed to users, so no gradient arrives at outputs 1 and 2.
   gradient: (c) => {
@@ -58,6 +59,15 @@ const normalizeBy = (x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, 
     .sub(perChannel(mean, x))
     .mul(perChannel(variance.add(eps).rsqrt().mul(weight), x))
     .add(perChannel(bias, x));
+
+/** (x - mean) / sqrt(variance + eps) of each row of [M, K]: a batch norm whose channels are the rows. */
+export const standardizeRows = (x: Tensor, eps: number): Tensor => {
+  const [rows, columns] = x.shape as [number, number];
+  const [one, zero] = [fill(x.runtime, [rows], x.dtype, 1), fill(x.runtime, [rows], x.dtype, 0)];
+  const image = x.reshape([1, rows, columns]);
+  const outputs = [image.shape, [rows], [rows]].map((shape) => ({ shape, dtype: x.dtype }));
+  return (dispatchAll(rule, [image, one, zero], { eps }, outputs)[0] as Tensor).reshape(x.shape);
+};
 
 export interface BatchNormOptions {
   /** γ, [C]. Default ones. */

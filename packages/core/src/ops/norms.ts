@@ -1,16 +1,11 @@
-import type { Shape } from "../backend.js";
-import { defineOp, dispatch } from "../dispatch.js";
-import { expectDType, floatDTypes } from "../dtype.js";
-import { ArgumentError, ShapeError } from "../errors.js";
-import { scoped } from "../scope.js";
-import { formatShape, sameShape, sizeOf } from "../shape.js";
-import type { Tensor } from "../tensor.js";
-
-const standardize = (x: Tensor, axes: readonly number[], eps: number): Tensor => {
-  const mean = x.mean(axes, { keepDims: true });
-  const variance = x.variance(axes, { keepDims: true });
-  return x.sub(mean).mul(variance.add(eps).rsqrt());
-};
+import type { Shape } from "../backend.ts";
+import { defineOp, dispatch } from "../dispatch.ts";
+import { expectDType, floatDTypes } from "../dtype.ts";
+import { ArgumentError, ShapeError } from "../errors.ts";
+import { scoped } from "../scope.ts";
+import { formatShape, sameShape, sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { standardizeRows } from "./batch-norm.ts";
 
 const affine = (x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined): Tensor => {
   const scaled = weight ? x.mul(weight) : x;
@@ -39,8 +34,8 @@ export const layerNorm = /* @__PURE__ */ scoped((x: Tensor, options: LayerNormOp
   for (const [name, t] of Object.entries({ weight, bias }))
     if (t && !sameShape(t.shape, normalized))
       throw new ShapeError(`layerNorm: ${name} is ${formatShape(t.shape)}, expected ${formatShape(normalized)}`);
-  const axes = normalized.map((_, i) => first + i);
-  return affine(standardize(x, axes, eps), weight, bias);
+  const rows = x.reshape([sizeOf(x.shape.slice(0, first)), sizeOf(normalized)]);
+  return affine(standardizeRows(rows, eps).reshape(x.shape), weight, bias);
 });
 
 export interface GroupNormOptions {
@@ -67,7 +62,7 @@ export const groupNorm = /* @__PURE__ */ scoped((x: Tensor, options: GroupNormOp
       throw new ShapeError(`groupNorm: ${name} is ${formatShape(t.shape)}, expected [${channels}]`);
   const perChannel = x.shape.map((_, i) => (i === 1 ? channels : 1));
   const members = (channels / groups) * sizeOf(x.shape.slice(2));
-  const normalized = standardize(x.reshape([n, groups, members]), [2], eps).reshape(x.shape);
+  const normalized = standardizeRows(x.reshape([n * groups, members]), eps).reshape(x.shape);
   return affine(normalized, weight?.reshape(perChannel), bias?.reshape(perChannel));
 });
 

@@ -17,7 +17,7 @@ import {
   sizeOf,
   type UnaryKind,
   type Window2d,
-} from "../backend.js";
+} from "../backend.ts";
 
 interface Memory {
   data: HostArray | null;
