@@ -16,10 +16,10 @@
  * - NaN propagates through every op (`max`, `relu` and pooling included) unless `caps.nan` says otherwise.
  * - Sums accumulate in at least float32.
  */
-import type { DType, HostArray } from "./dtype.ts";
+import type { DType, HostArray } from "./dtype.js";
 
-export type { DType, HostArray } from "./dtype.ts";
-export { bytesPerElement, hostArray, isFloat } from "./dtype.ts";
+export type { DType, HostArray } from "./dtype.js";
+export { bytesPerElement, hostArray, isFloat } from "./dtype.js";
 export {
   BackendLostError,
   DisposedError,
@@ -28,9 +28,9 @@ export {
   OutOfMemoryError,
   StriateError,
   UnsupportedError,
-} from "./errors.ts";
-export { philox4x32 } from "./random/philox.ts";
-export { broadcastStrides, collapseAxes, rowMajorStrides, sizeOf } from "./shape.ts";
+} from "./errors.js";
+export { philox4x32 } from "./random/philox.js";
+export { broadcastStrides, collapseAxes, rowMajorStrides, sizeOf } from "./shape.js";
 
 export type Shape = readonly number[];
 

@@ -3,7 +3,7 @@
  * restored by strictly nested synchronous calls, so between two turns of the event loop it always has its initial
  * value. docs/decisions/0002-autograd-and-memory.md says why it is not passed by hand.
  */
-import type { Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.js";
 
 /** The tensors made inside one `scope` call. */
 export interface Scope {

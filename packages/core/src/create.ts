@@ -1,12 +1,12 @@
-import type { Backend, DType, HostArray, Shape } from "./backend.ts";
-import { hostArray, isFloat } from "./dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "./errors.ts";
-import { fill } from "./ops/fill.ts";
-import { checkedAddress, drawBits, type RandomAddress } from "./ops/random-bits.ts";
-import { randomWords } from "./random/philox.ts";
-import { type Leak, type MemoryUsage, type Runtime, runtimeOf } from "./runtime.ts";
-import { expectShape, formatShape, sizeOf } from "./shape.ts";
-import { type NestedNumbers, Tensor } from "./tensor.ts";
+import type { Backend, DType, HostArray, Shape } from "./backend.js";
+import { hostArray, isFloat } from "./dtype.js";
+import { ArgumentError, DTypeError, ShapeError } from "./errors.js";
+import { fill } from "./ops/fill.js";
+import { checkedAddress, drawBits, type RandomAddress } from "./ops/random-bits.js";
+import { randomWords } from "./random/philox.js";
+import { type Leak, type MemoryUsage, type Runtime, runtimeOf } from "./runtime.js";
+import { expectShape, formatShape, sizeOf } from "./shape.js";
+import { type NestedNumbers, Tensor } from "./tensor.js";
 
 const runtimeFor = (backend: Backend): Runtime =>
   runtimeOf(backend, (runtime, ref, spec, edge) => new Tensor(runtime, ref, spec, edge));

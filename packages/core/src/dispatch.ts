@@ -1,5 +1,5 @@
 /** The one way from a tensor op to a backend's kernel. */
-import { type GradientRule, GradNode, type Saves } from "./autograd/node.ts";
+import { type GradientRule, GradNode, type Saves } from "./autograd/node.js";
 import {
   type Attrs,
   type Backend,
@@ -12,13 +12,13 @@ import {
   type OptionalKernel,
   type Shape,
   type TensorSpec,
-} from "./backend.ts";
-import { isRecording, withContext } from "./context.ts";
-import { ArgumentError, KernelError, ShapeError, StriateError, UnsupportedError } from "./errors.ts";
-import { expectAlive, type Runtime, type StorageRef } from "./runtime.ts";
-import { scope } from "./scope.ts";
-import { formatShape, sizeOf } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+} from "./backend.js";
+import { isRecording, withContext } from "./context.js";
+import { ArgumentError, KernelError, ShapeError, StriateError, UnsupportedError } from "./errors.js";
+import { expectAlive, type Runtime, type StorageRef } from "./runtime.js";
+import { scope } from "./scope.js";
+import { formatShape, sizeOf } from "./shape.js";
+import type { Tensor } from "./tensor.js";
 
 /** What core knows of an op besides its shape rule, which is the public function that dispatches it. */
 export interface OpRule<K extends OpName> {

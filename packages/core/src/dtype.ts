@@ -1,4 +1,4 @@
-import { DTypeError } from "./errors.ts";
+import { DTypeError } from "./errors.js";
 
 /** Element types. `float64` and `float16` exist only where the backend declares them in `caps.dtypes`. */
 export type DType = "float32" | "float64" | "float16" | "int32" | "uint8" | "bool";

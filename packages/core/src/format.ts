@@ -1,6 +1,6 @@
-import type { HostArray, TensorSpec } from "./backend.ts";
-import { isFloat } from "./dtype.ts";
-import { formatShape, rowMajorStrides } from "./shape.ts";
+import type { HostArray, TensorSpec } from "./backend.js";
+import { isFloat } from "./dtype.js";
+import { formatShape, rowMajorStrides } from "./shape.js";
 
 export interface FormatOptions {
   /** Significant digits of floats. Default 4. */

@@ -1,7 +1,7 @@
 /** Tensors and automatic differentiation on pluggable backends. */
 
-export { type CustomGradient, customGradient } from "./autograd/custom-gradient.ts";
-export { type GradcheckOptions, type GradcheckReport, gradcheck } from "./autograd/gradcheck.ts";
+export { type CustomGradient, customGradient } from "./autograd/custom-gradient.js";
+export { type GradcheckOptions, type GradcheckReport, gradcheck } from "./autograd/gradcheck.js";
 export {
   type BackwardOptions,
   backward,
@@ -9,8 +9,8 @@ export {
   type ValueAndGrad,
   type ValueAndGradOptions,
   valueAndGrad,
-} from "./autograd/value-and-grad.ts";
-export type { Backend, DType, HostArray, Padding2d, Pair, Shape, TensorSpec } from "./backend.ts";
+} from "./autograd/value-and-grad.js";
+export type { Backend, DType, HostArray, Padding2d, Pair, Shape, TensorSpec } from "./backend.js";
 export {
   arange,
   type FromDataOptions,
@@ -25,26 +25,26 @@ export {
   type TensorOptions,
   tensor,
   zeros,
-} from "./create.ts";
-export * from "./errors.ts";
-export type { FormatOptions } from "./format.ts";
-export { elu, gelu, leakyRelu, silu, softplus } from "./ops/activation.ts";
-export { adaptiveAvgPool2d, adaptiveMaxPool2d } from "./ops/adaptive-pool2d.ts";
-export { argmax, argmin } from "./ops/arg-reduce.ts";
-export { type AvgPoolOptions, avgPool2d } from "./ops/avg-pool2d.ts";
-export { type BatchNormOptions, batchNorm } from "./ops/batch-norm.ts";
-export { add, div, maximum, minimum, mul, type Operand, pow, sub } from "./ops/binary.ts";
-export { cast } from "./ops/cast.ts";
-export { type ClampOptions, clamp } from "./ops/clamp.ts";
-export { eq, ge, gt, le, logicalAnd, logicalNot, logicalOr, lt, ne } from "./ops/compare.ts";
-export { concat, stack } from "./ops/concat.ts";
-export { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, convTranspose2d } from "./ops/conv2d.ts";
-export { cumsum } from "./ops/cumsum.ts";
-export { type DropoutOptions, dropout } from "./ops/dropout.ts";
-export { expand } from "./ops/expand.ts";
-export { fullLike, onesLike, zerosLike } from "./ops/fill.ts";
-export { gather, indexSelect, oneHot, scatterAdd } from "./ops/gather.ts";
-export { type LocallyConnectedOptions, locallyConnected2d } from "./ops/locally-connected2d.ts";
+} from "./create.js";
+export * from "./errors.js";
+export type { FormatOptions } from "./format.js";
+export { elu, gelu, leakyRelu, silu, softplus } from "./ops/activation.js";
+export { adaptiveAvgPool2d, adaptiveMaxPool2d } from "./ops/adaptive-pool2d.js";
+export { argmax, argmin } from "./ops/arg-reduce.js";
+export { type AvgPoolOptions, avgPool2d } from "./ops/avg-pool2d.js";
+export { type BatchNormOptions, batchNorm } from "./ops/batch-norm.js";
+export { add, div, maximum, minimum, mul, type Operand, pow, sub } from "./ops/binary.js";
+export { cast } from "./ops/cast.js";
+export { type ClampOptions, clamp } from "./ops/clamp.js";
+export { eq, ge, gt, le, logicalAnd, logicalNot, logicalOr, lt, ne } from "./ops/compare.js";
+export { concat, stack } from "./ops/concat.js";
+export { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, convTranspose2d } from "./ops/conv2d.js";
+export { cumsum } from "./ops/cumsum.js";
+export { type DropoutOptions, dropout } from "./ops/dropout.js";
+export { expand } from "./ops/expand.js";
+export { fullLike, onesLike, zerosLike } from "./ops/fill.js";
+export { gather, indexSelect, oneHot, scatterAdd } from "./ops/gather.js";
+export { type LocallyConnectedOptions, locallyConnected2d } from "./ops/locally-connected2d.js";
 export {
   bceWithLogits,
   type CrossEntropyOptions,
@@ -55,10 +55,10 @@ export {
   type Reduction,
   type SmoothL1Options,
   smoothL1Loss,
-} from "./ops/losses.ts";
-export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
-export { maxPool2d, maxPool2dWithIndices, maxUnpool2d, type UnpoolOptions } from "./ops/max-pool2d.ts";
-export { type MaxoutOptions, maxout } from "./ops/maxout.ts";
+} from "./ops/losses.js";
+export { linear, type MatmulOptions, matmul } from "./ops/matmul.js";
+export { maxPool2d, maxPool2dWithIndices, maxUnpool2d, type UnpoolOptions } from "./ops/max-pool2d.js";
+export { type MaxoutOptions, maxout } from "./ops/maxout.js";
 export {
   type GroupNormOptions,
   groupNorm,
@@ -66,11 +66,11 @@ export {
   type LocalResponseNormOptions,
   layerNorm,
   localResponseNorm,
-} from "./ops/norms.ts";
-export { type Pad2dOptions, type PadMode, type PadOptions, pad, pad2d } from "./ops/pad.ts";
-export { permute, transpose } from "./ops/permute.ts";
-export type { PoolOptions } from "./ops/pool-options.ts";
-export type { RandomAddress } from "./ops/random-bits.ts";
+} from "./ops/norms.js";
+export { type Pad2dOptions, type PadMode, type PadOptions, pad, pad2d } from "./ops/pad.js";
+export { permute, transpose } from "./ops/permute.js";
+export type { PoolOptions } from "./ops/pool-options.js";
+export type { RandomAddress } from "./ops/random-bits.js";
 export {
   type Axes,
   logSumExp,
@@ -81,10 +81,10 @@ export {
   sum,
   type VarianceOptions,
   variance,
-} from "./ops/reduce.ts";
-export { flatten, reshape, squeeze, unsqueeze } from "./ops/reshape.ts";
-export { flip, type SliceOptions, slice } from "./ops/slice.ts";
-export { logSoftmax, softmax } from "./ops/softmax.ts";
+} from "./ops/reduce.js";
+export { flatten, reshape, squeeze, unsqueeze } from "./ops/reshape.js";
+export { flip, type SliceOptions, slice } from "./ops/slice.js";
+export { logSoftmax, softmax } from "./ops/softmax.js";
 export {
   abs,
   ceil,
@@ -106,14 +106,14 @@ export {
   sqrt,
   square,
   tanh,
-} from "./ops/unary.ts";
-export { type FoldOptions, fold2d, type UnfoldOptions, unfold2d } from "./ops/unfold2d.ts";
-export { type UpsampleOptions, upsample2d } from "./ops/upsample2d.ts";
-export { where } from "./ops/where.ts";
-export type { PaddingLike, PairLike } from "./ops/window.ts";
-export { permutation } from "./random/permutation.ts";
-export { philox4x32, randomWords } from "./random/philox.ts";
-export type { Leak, MemoryUsage } from "./runtime.ts";
-export { keep, type Sync, scope } from "./scope.ts";
-export type { NestedNumbers } from "./tensor.ts";
-export { Tensor } from "./tensor.ts";
+} from "./ops/unary.js";
+export { type FoldOptions, fold2d, type UnfoldOptions, unfold2d } from "./ops/unfold2d.js";
+export { type UpsampleOptions, upsample2d } from "./ops/upsample2d.js";
+export { where } from "./ops/where.js";
+export type { PaddingLike, PairLike } from "./ops/window.js";
+export { permutation } from "./random/permutation.js";
+export { philox4x32, randomWords } from "./random/philox.js";
+export type { Leak, MemoryUsage } from "./runtime.js";
+export { keep, type Sync, scope } from "./scope.js";
+export type { NestedNumbers } from "./tensor.js";
+export { Tensor } from "./tensor.js";

@@ -1,8 +1,8 @@
-import type { GradNode } from "./autograd/node.ts";
-import { type Backend, bytesPerElement, type HostArray, type Storage, type TensorSpec } from "./backend.ts";
-import { BackendLostError, DisposedError, UnsupportedError } from "./errors.ts";
-import { sizeOf } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import type { GradNode } from "./autograd/node.js";
+import { type Backend, bytesPerElement, type HostArray, type Storage, type TensorSpec } from "./backend.js";
+import { BackendLostError, DisposedError, UnsupportedError } from "./errors.js";
+import { sizeOf } from "./shape.js";
+import type { Tensor } from "./tensor.js";
 
 /** A storage and how many tensors and saved activations use it. `storage` is null for zero elements. */
 export interface StorageRef {

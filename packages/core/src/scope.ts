@@ -1,6 +1,6 @@
-import { currentScope, type Scope, withContext } from "./context.ts";
-import { ArgumentError } from "./errors.ts";
-import type { Tensor } from "./tensor.ts";
+import { currentScope, type Scope, withContext } from "./context.js";
+import { ArgumentError } from "./errors.js";
+import type { Tensor } from "./tensor.js";
 
 /** Refuses promises at compile time: a scope ends when its body returns, long before an async body is done. */
 export type Sync<T> = T extends PromiseLike<unknown> ? never : T;

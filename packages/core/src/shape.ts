@@ -1,4 +1,4 @@
-import { ShapeError } from "./errors.ts";
+import { ShapeError } from "./errors.js";
 
 type Shape = readonly number[];
 

@@ -1,29 +1,29 @@
-import { GradNode } from "./autograd/node.ts";
-import { type BackwardOptions, backward } from "./autograd/value-and-grad.ts";
-import type { Backend, DType, HostArray, Padding2d, Shape, TensorSpec } from "./backend.ts";
-import { currentScope } from "./context.ts";
-import { hostArray, isFloat } from "./dtype.ts";
-import { ArgumentError, DTypeError, GradientError, ShapeError, UnsupportedError } from "./errors.ts";
-import { type FormatOptions, formatData, formatHeader } from "./format.ts";
-import { elu, gelu, leakyRelu, silu, softplus } from "./ops/activation.ts";
-import { adaptiveAvgPool2d, adaptiveMaxPool2d } from "./ops/adaptive-pool2d.ts";
-import { argmax, argmin } from "./ops/arg-reduce.ts";
-import { type AvgPoolOptions, avgPool2d } from "./ops/avg-pool2d.ts";
-import { type BatchNormOptions, batchNorm } from "./ops/batch-norm.ts";
-import { add, div, maximum, minimum, mul, type Operand, pow, sub } from "./ops/binary.ts";
-import { cast } from "./ops/cast.ts";
-import { type ClampOptions, clamp } from "./ops/clamp.ts";
-import { eq, ge, gt, le, logicalAnd, logicalNot, logicalOr, lt, ne } from "./ops/compare.ts";
-import { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, convTranspose2d } from "./ops/conv2d.ts";
-import { cumsum } from "./ops/cumsum.ts";
-import { type DropoutOptions, dropout } from "./ops/dropout.ts";
-import { expand } from "./ops/expand.ts";
-import { fullLike, onesLike, zerosLike } from "./ops/fill.ts";
-import { gather, indexSelect, oneHot, scatterAdd } from "./ops/gather.ts";
-import { type LocallyConnectedOptions, locallyConnected2d } from "./ops/locally-connected2d.ts";
-import { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
-import { maxPool2d, maxPool2dWithIndices, maxUnpool2d, type UnpoolOptions } from "./ops/max-pool2d.ts";
-import { type MaxoutOptions, maxout } from "./ops/maxout.ts";
+import { GradNode } from "./autograd/node.js";
+import { type BackwardOptions, backward } from "./autograd/value-and-grad.js";
+import type { Backend, DType, HostArray, Padding2d, Shape, TensorSpec } from "./backend.js";
+import { currentScope } from "./context.js";
+import { hostArray, isFloat } from "./dtype.js";
+import { ArgumentError, DTypeError, GradientError, ShapeError, UnsupportedError } from "./errors.js";
+import { type FormatOptions, formatData, formatHeader } from "./format.js";
+import { elu, gelu, leakyRelu, silu, softplus } from "./ops/activation.js";
+import { adaptiveAvgPool2d, adaptiveMaxPool2d } from "./ops/adaptive-pool2d.js";
+import { argmax, argmin } from "./ops/arg-reduce.js";
+import { type AvgPoolOptions, avgPool2d } from "./ops/avg-pool2d.js";
+import { type BatchNormOptions, batchNorm } from "./ops/batch-norm.js";
+import { add, div, maximum, minimum, mul, type Operand, pow, sub } from "./ops/binary.js";
+import { cast } from "./ops/cast.js";
+import { type ClampOptions, clamp } from "./ops/clamp.js";
+import { eq, ge, gt, le, logicalAnd, logicalNot, logicalOr, lt, ne } from "./ops/compare.js";
+import { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, convTranspose2d } from "./ops/conv2d.js";
+import { cumsum } from "./ops/cumsum.js";
+import { type DropoutOptions, dropout } from "./ops/dropout.js";
+import { expand } from "./ops/expand.js";
+import { fullLike, onesLike, zerosLike } from "./ops/fill.js";
+import { gather, indexSelect, oneHot, scatterAdd } from "./ops/gather.js";
+import { type LocallyConnectedOptions, locallyConnected2d } from "./ops/locally-connected2d.js";
+import { linear, type MatmulOptions, matmul } from "./ops/matmul.js";
+import { maxPool2d, maxPool2dWithIndices, maxUnpool2d, type UnpoolOptions } from "./ops/max-pool2d.js";
+import { type MaxoutOptions, maxout } from "./ops/maxout.js";
 import {
   type GroupNormOptions,
   groupNorm,
@@ -31,10 +31,10 @@ import {
   type LocalResponseNormOptions,
   layerNorm,
   localResponseNorm,
-} from "./ops/norms.ts";
-import { type Pad2dOptions, type PadOptions, pad, pad2d } from "./ops/pad.ts";
-import { permute, transpose } from "./ops/permute.ts";
-import type { PoolOptions } from "./ops/pool-options.ts";
+} from "./ops/norms.js";
+import { type Pad2dOptions, type PadOptions, pad, pad2d } from "./ops/pad.js";
+import { permute, transpose } from "./ops/permute.js";
+import type { PoolOptions } from "./ops/pool-options.js";
 import {
   type Axes,
   logSumExp,
@@ -45,10 +45,10 @@ import {
   sum,
   type VarianceOptions,
   variance,
-} from "./ops/reduce.ts";
-import { flatten, reshape, squeeze, unsqueeze } from "./ops/reshape.ts";
-import { flip, type SliceOptions, slice } from "./ops/slice.ts";
-import { logSoftmax, softmax } from "./ops/softmax.ts";
+} from "./ops/reduce.js";
+import { flatten, reshape, squeeze, unsqueeze } from "./ops/reshape.js";
+import { flip, type SliceOptions, slice } from "./ops/slice.js";
+import { logSoftmax, softmax } from "./ops/softmax.js";
 import {
   abs,
   ceil,
@@ -71,13 +71,13 @@ import {
   sqrt,
   square,
   tanh,
-} from "./ops/unary.ts";
-import { type FoldOptions, fold2d, type UnfoldOptions, unfold2d } from "./ops/unfold2d.ts";
-import { type UpsampleOptions, upsample2d } from "./ops/upsample2d.ts";
-import { where } from "./ops/where.ts";
-import type { PairLike } from "./ops/window.ts";
-import { type Edge, expectAlive, type Runtime, type StorageRef } from "./runtime.ts";
-import { formatShape, sameShape, sizeOf } from "./shape.ts";
+} from "./ops/unary.js";
+import { type FoldOptions, fold2d, type UnfoldOptions, unfold2d } from "./ops/unfold2d.js";
+import { type UpsampleOptions, upsample2d } from "./ops/upsample2d.js";
+import { where } from "./ops/where.js";
+import type { PairLike } from "./ops/window.js";
+import { type Edge, expectAlive, type Runtime, type StorageRef } from "./runtime.js";
+import { formatShape, sameShape, sizeOf } from "./shape.js";
 
 /** Nested arrays of numbers; a number for rank 0. */
 export type NestedNumbers = number | readonly NestedNumbers[];

@@ -1,8 +1,8 @@
-import { withContext } from "../context.ts";
-import type { Edge } from "../runtime.ts";
-import { scope } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
-import type { GradNode } from "./node.ts";
+import { withContext } from "../context.js";
+import type { Edge } from "../runtime.js";
+import { scope } from "../scope.js";
+import type { Tensor } from "../tensor.js";
+import type { GradNode } from "./node.js";
 
 /** Nodes in an order where every node stands after those it depends on. */
 const topologicalOrder = (root: GradNode): GradNode[] => {

@@ -1,7 +1,7 @@
-import { isRecording, withContext } from "../context.ts";
-import { expectOperands, recordCustom } from "../dispatch.ts";
-import { scope } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
+import { isRecording, withContext } from "../context.js";
+import { expectOperands, recordCustom } from "../dispatch.js";
+import { scope } from "../scope.js";
+import type { Tensor } from "../tensor.js";
 
 export interface CustomGradient {
   /** The function itself. What the gradient needs besides inputs and output is passed on as `residuals`. */

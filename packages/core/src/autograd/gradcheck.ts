@@ -1,9 +1,9 @@
-import { expectDType, hostArray } from "../dtype.ts";
-import { GradientError } from "../errors.ts";
-import { randomWords } from "../random/philox.ts";
-import { scoped } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
-import { noGrad, valueAndGrad } from "./value-and-grad.ts";
+import { expectDType, hostArray } from "../dtype.js";
+import { GradientError } from "../errors.js";
+import { randomWords } from "../random/philox.js";
+import { scoped } from "../scope.js";
+import type { Tensor } from "../tensor.js";
+import { noGrad, valueAndGrad } from "./value-and-grad.js";
 
 export interface GradcheckOptions {
   /** Half the distance of the two points of the central difference. Default 1e-6. */

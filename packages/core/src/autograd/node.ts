@@ -1,7 +1,7 @@
-import type { TensorSpec } from "../backend.ts";
-import { GradientError } from "../errors.ts";
-import type { Edge, Runtime, StorageRef } from "../runtime.ts";
-import type { Tensor } from "../tensor.ts";
+import type { TensorSpec } from "../backend.js";
+import { GradientError } from "../errors.js";
+import type { Edge, Runtime, StorageRef } from "../runtime.js";
+import type { Tensor } from "../tensor.js";
 
 /** What a gradient rule sees. Tensors it makes are disposed afterwards, except those it returns. */
 export interface GradientContext<A = unknown> {

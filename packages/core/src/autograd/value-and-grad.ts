@@ -1,11 +1,11 @@
-import { withContext } from "../context.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ArgumentError, GradientError } from "../errors.ts";
-import { expectAlive } from "../runtime.ts";
-import { keep, type Sync, scope } from "../scope.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { backpropagate } from "./backpropagate.ts";
+import { withContext } from "../context.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, GradientError } from "../errors.js";
+import { expectAlive } from "../runtime.js";
+import { keep, type Sync, scope } from "../scope.js";
+import { formatShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { backpropagate } from "./backpropagate.js";
 
 export interface ValueAndGradOptions {
   /** Record the gradients themselves, so that they can be differentiated again. Default false. */

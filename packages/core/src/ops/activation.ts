@@ -1,7 +1,7 @@
-import type { ActivationKind } from "../backend.ts";
-import { defineOp, dispatch, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import type { Tensor } from "../tensor.ts";
+import type { ActivationKind } from "../backend.js";
+import { defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import type { Tensor } from "../tensor.js";
 
 const SQRT_HALF = Math.SQRT1_2;
 const INV_SQRT_TWO_PI = 1 / Math.sqrt(2 * Math.PI);

@@ -1,13 +1,13 @@
-import type { Pair } from "../backend.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { avgPool2d } from "./avg-pool2d.ts";
-import { concat } from "./concat.ts";
-import { maxPool2d } from "./max-pool2d.ts";
-import { asPair, type PairLike } from "./window.ts";
+import type { Pair } from "../backend.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { avgPool2d } from "./avg-pool2d.js";
+import { concat } from "./concat.js";
+import { maxPool2d } from "./max-pool2d.js";
+import { asPair, type PairLike } from "./window.js";
 
 /** Window i of m over n elements: from floor(i·n/m) to ceil((i+1)·n/m), as PyTorch. */
 const adaptiveWindow = (i: number, n: number, m: number): Pair => [

@@ -1,10 +1,10 @@
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType, numericDTypes } from "../dtype.ts";
-import { ShapeError } from "../errors.ts";
-import { scope } from "../scope.ts";
-import { formatShape, normalizeAxis, reducedShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import type { ReduceOptions } from "./reduce.ts";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, numericDTypes } from "../dtype.js";
+import { ShapeError } from "../errors.js";
+import { scope } from "../scope.js";
+import { formatShape, normalizeAxis, reducedShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import type { ReduceOptions } from "./reduce.js";
 
 const rule = defineOp({ name: "argReduce" });
 

@@ -1,10 +1,10 @@
-import type { AvgPoolAttrs, Padding2d, Pair, Shape } from "../backend.ts";
-import { constant, defineOp, dispatch, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes, hostArray } from "../dtype.ts";
-import type { Tensor } from "../tensor.ts";
-import { type PoolOptions, poolAttrs, poolOutputSize } from "./pool-options.ts";
-import { foldWindows, unfoldWindows } from "./unfold2d.ts";
-import { dilatedSize } from "./window.ts";
+import type { AvgPoolAttrs, Padding2d, Pair, Shape } from "../backend.js";
+import { constant, defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes, hostArray } from "../dtype.js";
+import type { Tensor } from "../tensor.js";
+import { type PoolOptions, poolAttrs, poolOutputSize } from "./pool-options.js";
+import { foldWindows, unfoldWindows } from "./unfold2d.js";
+import { dilatedSize } from "./window.js";
 
 /** 1 / (elements that each window averages over), [1, 1, oh, ow]. */
 const inverseCounts = (like: Tensor, attrs: AvgPoolAttrs, image: Pair, output: Pair): Tensor => {

@@ -1,11 +1,11 @@
-import { isRecording, withContext } from "../context.ts";
-import { defineOp, dispatchAll, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, sameShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { fill } from "./fill.ts";
+import { isRecording, withContext } from "../context.js";
+import { defineOp, dispatchAll, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { fill } from "./fill.js";
 
 /** All axes but the channels. */
 const statisticAxes = (x: Tensor): number[] => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));

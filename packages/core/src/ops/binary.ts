@@ -1,11 +1,11 @@
-import type { BinaryKind, DType, Shape } from "../backend.ts";
-import { dispatch, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes, numericDTypes } from "../dtype.ts";
-import { ArgumentError, DTypeError } from "../errors.ts";
-import { broadcastShapes, padRank } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { fill } from "./fill.ts";
-import { unbroadcast } from "./unbroadcast.ts";
+import type { BinaryKind, DType, Shape } from "../backend.js";
+import { dispatch, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes, numericDTypes } from "../dtype.js";
+import { ArgumentError, DTypeError } from "../errors.js";
+import { broadcastShapes, padRank } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { fill } from "./fill.js";
+import { unbroadcast } from "./unbroadcast.js";
 
 /** Where both are equal, `max` and `min` share the gradient half and half, as PyTorch. */
 const extremum =

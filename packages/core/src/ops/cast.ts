@@ -1,6 +1,6 @@
-import type { DType } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import type { Tensor } from "../tensor.ts";
+import type { DType } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
   name: "cast",

@@ -1,7 +1,7 @@
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType, numericDTypes } from "../dtype.ts";
-import { ArgumentError } from "../errors.ts";
-import type { Tensor } from "../tensor.ts";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, numericDTypes } from "../dtype.js";
+import { ArgumentError } from "../errors.js";
+import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
   name: "clamp",

@@ -1,11 +1,11 @@
-import type { CompareKind } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType } from "../dtype.ts";
-import { DTypeError } from "../errors.ts";
-import { scope } from "../scope.ts";
-import { broadcastShapes, padRank } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { fill } from "./fill.ts";
+import type { CompareKind } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType } from "../dtype.js";
+import { DTypeError } from "../errors.js";
+import { scope } from "../scope.js";
+import { broadcastShapes, padRank } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { fill } from "./fill.js";
 
 const rule = defineOp({ name: "compare" });
 

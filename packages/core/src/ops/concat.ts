@@ -1,8 +1,8 @@
-import { constant, defineOp, dispatch } from "../dispatch.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, normalizeAxis } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { constant, defineOp, dispatch } from "../dispatch.js";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, normalizeAxis } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
   name: "concat",

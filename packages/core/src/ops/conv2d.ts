@@ -1,12 +1,12 @@
-import type { Conv2dAttrs, Pair, Shape, Window2d } from "../backend.ts";
-import { defineOp, dispatch, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { foldWindows, unfoldWindows } from "./unfold2d.ts";
-import { asPadding, asPair, dilatedSize, type PaddingLike, type PairLike, windowOutputSize } from "./window.ts";
+import type { Conv2dAttrs, Pair, Shape, Window2d } from "../backend.js";
+import { defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { foldWindows, unfoldWindows } from "./unfold2d.js";
+import { asPadding, asPair, dilatedSize, type PaddingLike, type PairLike, windowOutputSize } from "./window.js";
 
 export interface Conv2dOptions {
   /** [Cout] */

@@ -1,7 +1,7 @@
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType, numericDTypes } from "../dtype.ts";
-import { normalizeAxis } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, numericDTypes } from "../dtype.js";
+import { normalizeAxis } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
   name: "cumsum",

@@ -1,8 +1,8 @@
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ArgumentError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
-import { drawBits, type RandomAddress } from "./random-bits.ts";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError } from "../errors.js";
+import { scoped } from "../scope.js";
+import type { Tensor } from "../tensor.js";
+import { drawBits, type RandomAddress } from "./random-bits.js";
 
 export interface DropoutOptions extends RandomAddress {
   /** Probability of dropping an element, in [0, 1]. */

@@ -1,9 +1,9 @@
-import type { Shape } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import { ShapeError } from "../errors.ts";
-import { expectShape, formatShape, padRank, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { unbroadcast } from "./unbroadcast.ts";
+import type { Shape } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import { ShapeError } from "../errors.js";
+import { expectShape, formatShape, padRank, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { unbroadcast } from "./unbroadcast.js";
 
 const rule = defineOp({
   name: "expand",

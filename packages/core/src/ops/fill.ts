@@ -1,7 +1,7 @@
-import type { DType, Shape } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import type { Runtime } from "../runtime.ts";
-import type { Tensor } from "../tensor.ts";
+import type { DType, Shape } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import type { Runtime } from "../runtime.js";
+import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({ name: "fill" });
 

@@ -1,11 +1,11 @@
-import type { DType, Shape } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType, numericDTypes } from "../dtype.ts";
-import { ArgumentError, DTypeError, IndexError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, normalizeAxis, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { fill } from "./fill.ts";
+import type { DType, Shape } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, numericDTypes } from "../dtype.js";
+import { ArgumentError, DTypeError, IndexError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, normalizeAxis, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { fill } from "./fill.js";
 
 const expectIndex = (op: string, x: Tensor, axis: number, index: Tensor): void => {
   expectDType(op, "index", index.dtype, ["int32"]);

@@ -1,8 +1,8 @@
-import { ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { type UnfoldOptions, unfold2d } from "./unfold2d.ts";
+import { ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { type UnfoldOptions, unfold2d } from "./unfold2d.js";
 
 export interface LocallyConnectedOptions extends Omit<UnfoldOptions, "kernel"> {
   /** [Cout, oh, ow] */

@@ -1,9 +1,9 @@
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 /** What becomes of the losses of the elements: their mean, their sum, or nothing. */
 export type Reduction = "mean" | "sum" | "none";

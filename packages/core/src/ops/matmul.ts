@@ -1,11 +1,11 @@
-import type { Shape } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { DTypeError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { broadcastShapes, formatShape, sameShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { unbroadcast } from "./unbroadcast.ts";
+import type { Shape } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { DTypeError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { broadcastShapes, formatShape, sameShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { unbroadcast } from "./unbroadcast.js";
 
 export interface MatmulOptions {
   /** Read a's last two axes swapped. */

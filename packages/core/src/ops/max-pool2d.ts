@@ -1,14 +1,14 @@
-import type { Pair, PoolAttrs, Shape } from "../backend.ts";
-import { constant, defineOp, dispatch, dispatchAll, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { fill } from "./fill.ts";
-import { type PoolOptions, poolAttrs, poolOutputSize } from "./pool-options.ts";
-import { unfoldWindows } from "./unfold2d.ts";
-import { asPair, dilatedSize } from "./window.ts";
+import type { Pair, PoolAttrs, Shape } from "../backend.js";
+import { constant, defineOp, dispatch, dispatchAll, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { fill } from "./fill.js";
+import { type PoolOptions, poolAttrs, poolOutputSize } from "./pool-options.js";
+import { unfoldWindows } from "./unfold2d.js";
+import { asPair, dilatedSize } from "./window.js";
 
 type Image = readonly [number, number, number, number];
 

@@ -1,7 +1,7 @@
-import { ArgumentError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { normalizeAxis } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { ArgumentError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { normalizeAxis } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 export interface MaxoutOptions {
   /** Neighbouring channels of which the largest goes on; divides the axis. */

@@ -1,11 +1,11 @@
-import type { Shape } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, sameShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { standardizeRows } from "./batch-norm.ts";
+import type { Shape } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ArgumentError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, sameShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { standardizeRows } from "./batch-norm.js";
 
 const affine = (x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined): Tensor => {
   const scaled = weight ? x.mul(weight) : x;

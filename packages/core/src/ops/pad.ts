@@ -1,9 +1,9 @@
-import type { Padding2d, Shape } from "../backend.ts";
-import { constant, defineOp, dispatch } from "../dispatch.ts";
-import { ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Padding2d, Shape } from "../backend.js";
+import { constant, defineOp, dispatch } from "../dispatch.js";
+import { ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
   name: "pad",

@@ -1,7 +1,7 @@
-import { defineOp, dispatch } from "../dispatch.ts";
-import { ShapeError } from "../errors.ts";
-import { formatShape, normalizeAxis } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { defineOp, dispatch } from "../dispatch.js";
+import { ShapeError } from "../errors.js";
+import { formatShape, normalizeAxis } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
   name: "permute",

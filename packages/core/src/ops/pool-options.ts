@@ -1,8 +1,8 @@
-import type { Pair, PoolAttrs } from "../backend.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { asPadding, asPair, dilatedSize, type PaddingLike, type PairLike, windowOutputSize } from "./window.ts";
+import type { Pair, PoolAttrs } from "../backend.js";
+import { ArgumentError, ShapeError } from "../errors.js";
+import { formatShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { asPadding, asPair, dilatedSize, type PaddingLike, type PairLike, windowOutputSize } from "./window.js";
 
 export interface PoolOptions {
   readonly kernel: PairLike;

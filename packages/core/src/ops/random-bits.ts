@@ -1,10 +1,10 @@
-import type { Attrs, Shape } from "../backend.ts";
-import { defineOp, dispatch } from "../dispatch.ts";
-import { ArgumentError } from "../errors.ts";
-import { randomWords } from "../random/philox.ts";
-import type { Runtime } from "../runtime.ts";
-import { expectShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Attrs, Shape } from "../backend.js";
+import { defineOp, dispatch } from "../dispatch.js";
+import { ArgumentError } from "../errors.js";
+import { randomWords } from "../random/philox.js";
+import type { Runtime } from "../runtime.js";
+import { expectShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 /** What addresses a block of random numbers; the same address always gives the same numbers. */
 export interface RandomAddress {

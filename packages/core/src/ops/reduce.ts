@@ -1,9 +1,9 @@
-import { defineOp, dispatch, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes, numericDTypes } from "../dtype.ts";
-import { ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape, normalizeAxes, reducedShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes, numericDTypes } from "../dtype.js";
+import { ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape, normalizeAxes, reducedShape, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 export interface ReduceOptions {
   /** Leave the reduced axes in place with size 1. Default false. */

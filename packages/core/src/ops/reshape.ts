@@ -1,8 +1,8 @@
-import type { Shape } from "../backend.ts";
-import { view } from "../dispatch.ts";
-import { ShapeError } from "../errors.ts";
-import { expectShape, formatShape, normalizeAxis, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Shape } from "../backend.js";
+import { view } from "../dispatch.js";
+import { ShapeError } from "../errors.js";
+import { expectShape, formatShape, normalizeAxis, sizeOf } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 /**
  * The same elements in row-major order under another shape; shares storage. One dimension may be -1: whatever is left.

@@ -1,9 +1,9 @@
-import type { Shape } from "../backend.ts";
-import { constant, defineOp, dispatch } from "../dispatch.ts";
-import { ShapeError } from "../errors.ts";
-import { formatShape, normalizeAxes, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { fill } from "./fill.ts";
+import type { Shape } from "../backend.js";
+import { constant, defineOp, dispatch } from "../dispatch.js";
+import { ShapeError } from "../errors.js";
+import { formatShape, normalizeAxes, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { fill } from "./fill.js";
 
 const along = (shape: Shape, axis: number, n: number): number[] => shape.map((m, i) => (i === axis ? n : m));
 

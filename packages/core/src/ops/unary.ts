@@ -1,7 +1,7 @@
-import type { UnaryKind } from "../backend.ts";
-import { defineOp, dispatch, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes, numericDTypes } from "../dtype.ts";
-import type { Tensor } from "../tensor.ts";
+import type { UnaryKind } from "../backend.js";
+import { defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes, numericDTypes } from "../dtype.js";
+import type { Tensor } from "../tensor.js";
 
 const TWO_OVER_SQRT_PI = 2 / Math.sqrt(Math.PI);
 

@@ -1,6 +1,6 @@
-import type { Shape } from "../backend.ts";
-import { padRank, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Shape } from "../backend.js";
+import { padRank, sameShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 /** The adjoint of broadcasting `shape` to g's: sums over the axes that were stretched or added. */
 export const unbroadcast = (g: Tensor, shape: Shape): Tensor => {

@@ -1,10 +1,10 @@
-import type { Pair, Shape, Window2d } from "../backend.ts";
-import { defineOp, dispatch, type OpRule } from "../dispatch.ts";
-import { expectDType, floatDTypes } from "../dtype.ts";
-import { ShapeError } from "../errors.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { asPadding, asPair, type PaddingLike, type PairLike, windowOutputSize } from "./window.ts";
+import type { Pair, Shape, Window2d } from "../backend.js";
+import { defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { ShapeError } from "../errors.js";
+import { formatShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import { asPadding, asPair, type PaddingLike, type PairLike, windowOutputSize } from "./window.js";
 
 export interface UnfoldOptions {
   readonly kernel: PairLike;

@@ -1,9 +1,9 @@
-import { constant } from "../dispatch.ts";
-import { expectDType, floatDTypes, hostArray } from "../dtype.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { constant } from "../dispatch.js";
+import { expectDType, floatDTypes, hostArray } from "../dtype.js";
+import { ArgumentError, ShapeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { formatShape } from "../shape.js";
+import type { Tensor } from "../tensor.js";
 
 export interface UpsampleOptions {
   /** Positive integer. */

@@ -1,12 +1,12 @@
-import { defineOp, dispatch } from "../dispatch.ts";
-import { expectDType } from "../dtype.ts";
-import { ArgumentError, DTypeError } from "../errors.ts";
-import { scoped } from "../scope.ts";
-import { broadcastShapes, padRank } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import type { Operand } from "./binary.ts";
-import { fill } from "./fill.ts";
-import { unbroadcast } from "./unbroadcast.ts";
+import { defineOp, dispatch } from "../dispatch.js";
+import { expectDType } from "../dtype.js";
+import { ArgumentError, DTypeError } from "../errors.js";
+import { scoped } from "../scope.js";
+import { broadcastShapes, padRank } from "../shape.js";
+import type { Tensor } from "../tensor.js";
+import type { Operand } from "./binary.js";
+import { fill } from "./fill.js";
+import { unbroadcast } from "./unbroadcast.js";
 
 const rule = defineOp({
   name: "where",

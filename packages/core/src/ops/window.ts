@@ -1,7 +1,7 @@
 /** Geometry that convolutions and pools share. */
-import type { Padding2d, Pair, Window2d } from "../backend.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
-import { formatShape } from "../shape.ts";
+import type { Padding2d, Pair, Window2d } from "../backend.js";
+import { ArgumentError, ShapeError } from "../errors.js";
+import { formatShape } from "../shape.js";
 
 /** One number for both directions, or [vertical, horizontal]. */
 export type PairLike = number | Pair;

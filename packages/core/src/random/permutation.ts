@@ -1,5 +1,5 @@
-import { checkedAddress, type RandomAddress } from "../ops/random-bits.ts";
-import { randomWords } from "./philox.ts";
+import { checkedAddress, type RandomAddress } from "../ops/random-bits.js";
+import { randomWords } from "./philox.js";
 
 /**
  * The numbers 0 … count-1 in random order (Fisher and Yates), a function of the address alone. The bias of a 32-bit draw

@@ -17,7 +17,7 @@ import {
   sizeOf,
   type UnaryKind,
   type Window2d,
-} from "../backend.ts";
+} from "../backend.js";
 
 interface Memory {
   data: HostArray | null;
