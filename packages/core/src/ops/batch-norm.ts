@@ -60,13 +60,31 @@ const normalizeBy = (x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, 
     .mul(perChannel(variance.add(eps).rsqrt().mul(weight), x))
     .add(perChannel(bias, x));
 
-/** (x - mean) / sqrt(variance + eps) of each row of [M, K]: a batch norm whose channels are the rows. */
+/**
+ * A batch norm whose channels are rows. Its gradient starts from the normalized rows rather than from x and rounded
+ * statistics: rows are short and often nearly constant, where those would cancel to noise.
+ */
+const rowsRule: OpRule<"batchNorm"> = defineOp({
+  ...rule,
+  saves: { inputs: [0], outputs: [0, 2] },
+  gradient: (c) => {
+    const [x, y] = [c.input(0), c.output(0)];
+    const { eps } = c.attrs;
+    const variance = isRecording() ? x.variance([0, 2]) : c.output(2);
+    // To the kernel y is an input that is standardized already (mean 0, variance 1), with weight 1 / deviation.
+    const statistics = [variance.add(eps).rsqrt(), variance.zerosLike(), variance.fullLike(1 - eps)];
+    const outputs = [x.shape, variance.shape, variance.shape].map((shape) => ({ shape, dtype: x.dtype }));
+    return [dispatchAll(gradRule, [y, ...statistics, c.grad()], { eps }, outputs)[0] as Tensor, null, null];
+  },
+});
+
+/** (x - mean) / sqrt(variance + eps) of each row of [M, K]. */
 export const standardizeRows = (x: Tensor, eps: number): Tensor => {
   const [rows, columns] = x.shape as [number, number];
   const [one, zero] = [fill(x.runtime, [rows], x.dtype, 1), fill(x.runtime, [rows], x.dtype, 0)];
   const image = x.reshape([1, rows, columns]);
   const outputs = [image.shape, [rows], [rows]].map((shape) => ({ shape, dtype: x.dtype }));
-  return (dispatchAll(rule, [image, one, zero], { eps }, outputs)[0] as Tensor).reshape(x.shape);
+  return (dispatchAll(rowsRule, [image, one, zero], { eps }, outputs)[0] as Tensor).reshape(x.shape);
 };
 
 export interface BatchNormOptions {
