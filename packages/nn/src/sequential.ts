@@ -1,0 +1,37 @@
+import type { Tensor } from "@striate/core";
+import { build, type Context, type Layer, type Module } from "./module.js";
+
+export interface Sequential {
+  /** A layer that runs `layers` one after another; their names are 0, 1, 2 … */
+  (layers: readonly Layer[]): Layer;
+  /** The same, built. */
+  (layers: readonly Layer[], context: Context): Module;
+}
+
+const chain =
+  (layers: readonly Layer[]): Layer =>
+  (m) => {
+    const forwards = layers.map((layer, i) => m.child(`${i}`, layer));
+    return (x) => {
+      let y: Tensor = x;
+      for (const forward of forwards) {
+        const next = forward(y);
+        // What autograd needs it holds itself; without this, a deep net in evaluation would hold all activations.
+        if (y !== x && y !== next) y.dispose();
+        y = next;
+      }
+      return y;
+    };
+  };
+
+export const sequential = ((layers: readonly Layer[], context?: Context) =>
+  context ? build(chain(layers), context) : chain(layers)) as Sequential;
+
+export const identity = (): Layer => () => (x) => x;
+
+/** All axes from `startAxis` on become one. Default 1: a vector an image. */
+export const flatten =
+  (startAxis = 1): Layer =>
+  () =>
+  (x) =>
+    x.flatten(startAxis);

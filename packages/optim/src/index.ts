@@ -1,0 +1,31 @@
+export { type AdadeltaOptions, adadelta, adadeltaRule } from "./adadelta.js";
+export { type AdagradOptions, adagrad, adagradRule } from "./adagrad.js";
+export { type AdamOptions, adam, adamRule, adamw, adamwRule } from "./adam.js";
+export { type ClippedGradients, clipGradNorm, clipGradValue } from "./clip.js";
+export { type Lookahead, type LookaheadOptions, lookahead } from "./lookahead.js";
+export type {
+  GradientTransform,
+  GroupOptions,
+  MakeOptimizer,
+  Optimizer,
+  OptimizerState,
+  ParameterGroup,
+} from "./optimizer.js";
+export { type PlateauOptions, type PlateauState, type ReduceLrOnPlateau, reduceLrOnPlateau } from "./plateau.js";
+export { type RmspropOptions, rmsprop, rmspropRule } from "./rmsprop.js";
+export type { ParameterState, Rule, Slots, Updated } from "./rule.js";
+export {
+  cosineAnnealingLr,
+  cosineAnnealingWarmRestarts,
+  exponentialLr,
+  linearLr,
+  multiStepLr,
+  type OneCycleOptions,
+  oneCycleLr,
+  piecewiseLinearLr,
+  polynomialLr,
+  type Schedule,
+  stepLr,
+  warmup,
+} from "./schedules.js";
+export { type SgdOptions, sgd, sgdRule } from "./sgd.js";

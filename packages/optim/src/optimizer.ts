@@ -1,0 +1,274 @@
+import { ArgumentError, DTypeError, keep, scope, type Tensor, valueAndGrad } from "@striate/core";
+import { isFloat } from "@striate/core/backend";
+import type { ParameterState, Rule, Slots } from "./rule.js";
+
+/** Parameters that share hyperparameters. These may be set at any time; the next step uses and checks them. */
+export type ParameterGroup<H extends object> = { readonly params: readonly Tensor[] } & H;
+
+/** Everything a run needs to go on exactly where it was, besides the parameters themselves. */
+export interface OptimizerState {
+  /** `sgd`, `adam` … */
+  readonly optimizer: string;
+  /** `3.exp_avg`: the slot of parameter 3, counted through all groups. The optimizer's own handles, not copies. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** `3.step`: how often parameter 3 was updated. */
+  readonly counters: ReadonlyMap<string, number>;
+  /** Hyperparameters by group; JSON can carry them. */
+  readonly groups: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Applied to the gradients before they are used, as by clipping. What it makes is freed with the step. */
+export type GradientTransform = (grads: readonly Tensor[]) => readonly Tensor[];
+
+export interface Optimizer<H extends object = { lr: number }> {
+  readonly name: string;
+  readonly groups: readonly ParameterGroup<H>[];
+  /** The parameters that require a gradient now, in the order of the groups. The others are left alone. */
+  trainable(): Tensor[];
+  /**
+   * Evaluate `loss`, differentiate, update. Leaves the parameters, the state and the result; everything else is freed.
+   *
+   * @returns the loss before the update, detached, the caller's to dispose.
+   */
+  step(loss: () => Tensor, transform?: GradientTransform): Tensor;
+  /**
+   * Update by gradients that match `trainable()`; they stay the caller's. All or nothing: if it throws, parameters
+   * and state are what they were.
+   */
+  apply(grads: readonly Tensor[]): void;
+  stateDict(): OptimizerState;
+  /** The tensors stay the caller's. @throws ArgumentError listing what does not fit; nothing is changed then. */
+  loadStateDict(state: OptimizerState): void;
+  /** Frees the state; the parameters stay. */
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+type Given<H extends object, R extends keyof H> = Partial<H> & Pick<H, R>;
+
+/** A group as it is given: what it leaves out comes from the options beside the groups, then from the defaults. */
+export type GroupOptions<H extends object> = { readonly params: readonly Tensor[] } & Partial<H>;
+
+/**
+ * Makes an optimizer over parameters or groups of them. `R` names what has no default.
+ *
+ * @throws ArgumentError for bad hyperparameters, no parameters, or one that is named twice; DTypeError unless floats.
+ */
+export interface MakeOptimizer<H extends object, R extends keyof H = never> {
+  (params: readonly Tensor[], ...options: [R] extends [never] ? [Partial<H>?] : [Given<H, R>]): Optimizer<H>;
+  (groups: readonly GroupOptions<H>[], options?: Partial<H>): Optimizer<H>;
+}
+
+/** One parameter's state behind handles that live as long as the optimizer. */
+interface Entry {
+  readonly index: number;
+  readonly param: Tensor;
+  state: ParameterState | null;
+}
+
+const hyperOf = <H extends object>(group: ParameterGroup<H>): H => {
+  const { params: _, ...hyper } = group;
+  return hyper as unknown as H;
+};
+
+const expectParameters = (name: string, params: readonly Tensor[]): void => {
+  if (params.length === 0) throw new ArgumentError(`${name}: no parameters`);
+  const seen = new Set<Tensor>();
+  params.forEach((param, i) => {
+    if (!isFloat(param.dtype))
+      throw new DTypeError(`${name}: parameter ${i} is ${param.dtype}, expected a float dtype`);
+    if (seen.has(param)) throw new ArgumentError(`${name}: parameter ${i} appears twice`);
+    seen.add(param);
+  });
+};
+
+/** Rebind the handles in `before` to `after`'s values; adopt slots that are new, release those that are gone. */
+const commit = (before: Slots, after: Slots): Slots => {
+  const slots: Record<string, Tensor> = {};
+  for (const [name, value] of Object.entries(after)) {
+    const handle = before[name];
+    if (handle && handle !== value) {
+      handle.assign(value);
+      value.dispose();
+    }
+    slots[name] = handle ?? keep(value);
+  }
+  for (const [name, handle] of Object.entries(before)) if (!(name in after)) handle.dispose();
+  return slots;
+};
+
+class RuleOptimizer<H extends object> implements Optimizer<H> {
+  readonly groups: readonly ParameterGroup<H>[];
+  readonly #rule: Rule<H>;
+  readonly #entries: readonly (readonly Entry[])[];
+
+  constructor(rule: Rule<H>, groups: readonly GroupOptions<H>[], options: Partial<H>) {
+    this.#rule = rule;
+    this.groups = groups.map((group) => ({ ...rule.defaults, ...options, ...group }) as unknown as ParameterGroup<H>);
+    expectParameters(
+      rule.name,
+      this.groups.flatMap((group) => group.params),
+    );
+    for (const group of this.groups) rule.check(hyperOf(group));
+    let index = 0;
+    this.#entries = this.groups.map((group) => group.params.map((param) => ({ index: index++, param, state: null })));
+  }
+
+  get name(): string {
+    return this.#rule.name;
+  }
+
+  trainable(): Tensor[] {
+    return this.#entries.flat().flatMap(({ param }) => (param.requiresGrad ? [param] : []));
+  }
+
+  step(loss: () => Tensor, transform: GradientTransform = (grads) => grads): Tensor {
+    const params = this.trainable();
+    if (params.length === 0) throw new ArgumentError(`${this.name}: every parameter is frozen`);
+    const { value, grads } = valueAndGrad(loss, params);
+    try {
+      scope(() => this.apply(transform(grads)));
+    } catch (error) {
+      value.dispose();
+      throw error;
+    } finally {
+      for (const grad of grads) grad.dispose();
+    }
+    return value;
+  }
+
+  apply(grads: readonly Tensor[]): void {
+    const work = this.groups.map((group, g) => {
+      const entries = (this.#entries[g] as readonly Entry[]).filter(({ param }) => param.requiresGrad);
+      return { hyper: hyperOf(group), entries };
+    });
+    const expected = work.reduce((n, { entries }) => n + entries.length, 0);
+    if (grads.length !== expected)
+      throw new ArgumentError(
+        `${this.name}: ${grads.length} gradients, expected ${expected}, one a trainable parameter`,
+      );
+    // Two phases, so that running out of memory in the first leaves nothing half updated.
+    let taken = 0;
+    const results = scope(() =>
+      work.map(({ hyper, entries }) => {
+        const params = entries.map((entry) => entry.param);
+        const states = entries.map(
+          (entry) => entry.state ?? (this.#rule.init([entry.param], hyper)[0] as ParameterState),
+        );
+        const updated = this.#rule.update(params, grads.slice(taken, taken + entries.length), states, hyper);
+        taken += entries.length;
+        return updated;
+      }),
+    );
+    work.forEach(({ entries }, g) => {
+      entries.forEach((entry, i) => {
+        const { params, state } = results[g] as ReturnType<Rule<H>["update"]>;
+        const value = params[i] as Tensor;
+        entry.param.assign(value);
+        value.dispose();
+        const { step, slots } = state[i] as ParameterState;
+        entry.state = { step, slots: commit(entry.state?.slots ?? {}, slots) };
+      });
+    });
+  }
+
+  stateDict(): OptimizerState {
+    const tensors = new Map<string, Tensor>();
+    const counters = new Map<string, number>();
+    for (const { index, state } of this.#entries.flat()) {
+      if (!state) continue;
+      counters.set(`${index}.step`, state.step);
+      for (const [slot, tensor] of Object.entries(state.slots)) tensors.set(`${index}.${slot}`, tensor);
+    }
+    return {
+      optimizer: this.name,
+      tensors,
+      counters,
+      groups: this.groups.map((group) => ({ ...(hyperOf(group) as Record<string, unknown>) })),
+    };
+  }
+
+  loadStateDict(state: OptimizerState): void {
+    const hypers = this.#readGroups(state);
+    const entries = this.#entries.flatMap((group, g) => group.map((entry) => ({ entry, hyper: hypers[g] as H })));
+    const problems: string[] = [];
+    const known = new Set<string>();
+    const loaded = entries.map(({ entry, hyper }): ParameterState | null => {
+      const { index, param } = entry;
+      const step = state.counters.get(`${index}.step`);
+      known.add(`${index}.step`);
+      if (step === undefined) return null;
+      const slots: Record<string, Tensor> = {};
+      for (const slot of Object.keys(this.#rule.initialSlots(hyper))) {
+        const name = `${index}.${slot}`;
+        known.add(name);
+        const tensor = state.tensors.get(name);
+        if (!tensor) problems.push(`missing ${name}`);
+        else if (tensor.shape.join() !== param.shape.join() || tensor.dtype !== param.dtype)
+          problems.push(
+            `${name} is ${tensor.dtype} [${tensor.shape.join(", ")}], expected ${param.dtype} [${param.shape.join(", ")}]`,
+          );
+        else slots[slot] = tensor;
+      }
+      return { step, slots };
+    });
+    for (const name of [...state.tensors.keys(), ...state.counters.keys()])
+      if (!known.has(name)) problems.push(`unexpected ${name}`);
+    if (problems.length > 0) throw new ArgumentError(`${this.name}: the state does not fit: ${problems.join("; ")}`);
+
+    this.dispose();
+    entries.forEach(({ entry }, i) => {
+      const from = loaded[i];
+      if (!from) return;
+      const slots = Object.entries(from.slots).map(([slot, tensor]) => [slot, keep(tensor.detach())] as const);
+      entry.state = { step: from.step, slots: Object.fromEntries(slots) };
+    });
+    this.groups.forEach((group, g) => {
+      Object.assign(group, hypers[g]);
+    });
+  }
+
+  /** The hyperparameters in `state`, checked. */
+  #readGroups(state: OptimizerState): H[] {
+    if (state.optimizer !== this.name)
+      throw new ArgumentError(`${this.name}: this is the state of the optimizer ${state.optimizer}`);
+    if (state.groups.length !== this.groups.length)
+      throw new ArgumentError(
+        `${this.name}: the state has ${state.groups.length} groups, expected ${this.groups.length}`,
+      );
+    return this.groups.map((group, g) => {
+      const own = hyperOf(group);
+      const saved = state.groups[g] as Readonly<Record<string, unknown>>;
+      const missing = Object.keys(own).filter((key) => !(key in saved));
+      if (missing.length > 0)
+        throw new ArgumentError(`${this.name}: group ${g} of the state lacks ${missing.join(", ")}`);
+      const hyper = Object.fromEntries(Object.keys(own).map((key) => [key, saved[key]])) as H;
+      this.#rule.check(hyper);
+      return hyper;
+    });
+  }
+
+  dispose(): void {
+    for (const entry of this.#entries.flat()) {
+      for (const tensor of Object.values(entry.state?.slots ?? {})) tensor.dispose();
+      entry.state = null;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+const isGroups = <H extends object>(
+  given: readonly Tensor[] | readonly GroupOptions<H>[],
+): given is readonly GroupOptions<H>[] => given.length > 0 && given.every((item) => "params" in item);
+
+/** An optimizer that keeps the state of a rule and rebinds the parameters' handles. */
+export const optimizerOf = <H extends object, R extends keyof H = never>(rule: Rule<H>): MakeOptimizer<H, R> =>
+  ((given: readonly Tensor[] | readonly GroupOptions<H>[], options: Partial<H> = {}) =>
+    new RuleOptimizer(
+      rule,
+      isGroups<H>(given) ? given : [{ params: given } as GroupOptions<H>],
+      options,
+    )) as MakeOptimizer<H, R>;

@@ -1,0 +1,96 @@
+/** The pure half: an update rule for one parameter, lifted to lists of them. No tensor is changed, none leaks. */
+import { ArgumentError, full, noGrad, ShapeError, scope, type Tensor } from "@striate/core";
+
+/** A parameter's running averages, by PyTorch's names; each has the parameter's shape. */
+export type Slots = Readonly<Record<string, Tensor>>;
+
+/** What a rule remembers of one parameter. */
+export interface ParameterState {
+  /** Updates so far. */
+  readonly step: number;
+  readonly slots: Slots;
+}
+
+export interface Updated {
+  readonly params: Tensor[];
+  readonly state: ParameterState[];
+}
+
+/** An optimizer as two pure functions over aligned lists; `H` holds its hyperparameters. */
+export interface Rule<H extends object> {
+  readonly name: string;
+  /** Hyperparameters that need not be given. */
+  readonly defaults: Partial<H>;
+  /** @throws ArgumentError naming the optimizer, the hyperparameter and its value. */
+  check(hyper: H): void;
+  /** The constant that each slot starts from. */
+  initialSlots(hyper: H): Readonly<Record<string, number>>;
+  /** The caller disposes the slots. */
+  init(params: readonly Tensor[], hyper: H): ParameterState[];
+  /**
+   * One step. The arguments stay as they are and stay alive; results are new tensors, except for slots that the rule
+   * leaves alone. The caller disposes them. @throws ArgumentError, ShapeError for lists that do not fit.
+   */
+  update(params: readonly Tensor[], grads: readonly Tensor[], state: readonly ParameterState[], hyper: H): Updated;
+}
+
+/** What an optimizer says about one parameter; everything else is the same for all. */
+interface RuleOf<H extends object> extends Pick<Rule<H>, "name" | "defaults" | "check" | "initialSlots"> {
+  /** `step` counts from 1. Runs in a scope and without recording. */
+  updateOne(param: Tensor, grad: Tensor, state: ParameterState, hyper: H): { param: Tensor; slots: Slots };
+}
+
+const expectFit = (name: string, params: readonly Tensor[], grads: readonly Tensor[], states: number): void => {
+  if (grads.length !== params.length || states !== params.length)
+    throw new ArgumentError(`${name}: ${params.length} parameters, but ${grads.length} gradients and ${states} states`);
+  params.forEach((param, i) => {
+    const grad = grads[i] as Tensor;
+    if (grad.shape.join() !== param.shape.join())
+      throw new ShapeError(
+        `${name}: gradient ${i} is [${grad.shape.join(", ")}], its parameter [${param.shape.join(", ")}]`,
+      );
+  });
+};
+
+/** Lifts an update of one parameter to a rule. */
+export const defineRule = <H extends object>({ updateOne, ...rest }: RuleOf<H>): Rule<H> => ({
+  ...rest,
+  init: (params, hyper) =>
+    scope(() =>
+      params.map(({ shape, backend, dtype }) => {
+        const slots: Record<string, Tensor> = {};
+        for (const [slot, value] of Object.entries(rest.initialSlots(hyper)))
+          slots[slot] = full(shape, value, { backend, dtype });
+        return { step: 0, slots };
+      }),
+    ),
+  update: (params, grads, state, hyper) => {
+    rest.check(hyper);
+    expectFit(rest.name, params, grads, state.length);
+    return noGrad(() =>
+      scope(() => {
+        const next = params.map((param, i) =>
+          // A scope each: one parameter's temporaries are gone before the next one's come.
+          scope(() => {
+            const before = state[i] as ParameterState;
+            const step = before.step + 1;
+            const { param: value, slots } = updateOne(param, grads[i] as Tensor, { step, slots: before.slots }, hyper);
+            return { param: value, state: { step, slots } };
+          }),
+        );
+        return { params: next.map((n) => n.param), state: next.map((n) => n.state) };
+      }),
+    );
+  },
+});
+
+/** The slot, which the rule's own `initialSlots` made. */
+export const slotOf = (slots: Slots, name: string): Tensor => slots[name] as Tensor;
+
+/** The gradient with an L2 penalty's: g + weightDecay · p. */
+export const withPenalty = (grad: Tensor, param: Tensor, weightDecay: number): Tensor =>
+  weightDecay === 0 ? grad : grad.add(param.mul(weightDecay));
+
+/** rate · average + (1 - rate) · value */
+export const movingAverage = (average: Tensor, value: Tensor, rate: number): Tensor =>
+  average.mul(rate).add(value.mul(1 - rate));
