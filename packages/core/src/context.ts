@@ -32,5 +32,10 @@ export const withContext = <T>(change: Partial<Context>, body: () => T): T => {
 /** The scope that new tensors join, if any. */
 export const currentScope = (): Scope | null => current.scope;
 
+/** Take a tensor out of all scopes around this call. */
+export const leaveScopes = (tensor: Tensor): void => {
+  for (let scope = current.scope; scope; scope = scope.outer) scope.members.delete(tensor);
+};
+
 /** Whether ops on tensors that require a gradient are recorded. */
 export const isRecording = (): boolean => current.recording;

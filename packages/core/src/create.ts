@@ -1,12 +1,14 @@
 import type { Backend, DType, HostArray, Shape } from "./backend.js";
-import { hostArray, isFloat } from "./dtype.js";
+import { encode, expectDType, expectElement, hostArray } from "./dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "./errors.js";
 import { fill } from "./ops/fill.js";
-import { checkedAddress, drawBits, type RandomAddress } from "./ops/random-bits.js";
+import { drawBits } from "./ops/random-bits.js";
+import { checkedAddress, type RandomAddress } from "./random/address.js";
 import { randomWords } from "./random/philox.js";
 import { type Leak, type MemoryUsage, type Runtime, runtimeOf } from "./runtime.js";
+import { scope } from "./scope.js";
 import { expectShape, formatShape, sizeOf } from "./shape.js";
-import { type NestedNumbers, Tensor } from "./tensor.js";
+import { Tensor } from "./tensor.js";
 
 const runtimeFor = (backend: Backend): Runtime =>
   runtimeOf(backend, (runtime, ref, spec, edge) => new Tensor(runtime, ref, spec, edge));
@@ -16,41 +18,53 @@ export interface TensorOptions {
   /** Default float32; for a typed array the dtype it carries. */
   readonly dtype?: DType | undefined;
   /** Make the tensor a leaf that gradients are computed for. Default false. */
-  readonly requiresGrad?: boolean;
+  readonly requiresGrad?: boolean | undefined;
 }
 
-const finish = (tensor: Tensor, { requiresGrad = false }: { readonly requiresGrad?: boolean }): Tensor =>
-  tensor.setRequiresGrad(requiresGrad);
+/** In a scope, so that a tensor that cannot be a leaf is freed. */
+const finish = (make: () => Tensor, { requiresGrad = false }: Pick<TensorOptions, "requiresGrad">): Tensor =>
+  scope(() => make().setRequiresGrad(requiresGrad));
 
-/** The shape of nested arrays. @throws ShapeError if they are ragged. */
-const nestedShape = (value: NestedNumbers): number[] => {
-  if (typeof value === "number") return [];
-  const inner = value.length > 0 ? nestedShape(value[0] as NestedNumbers) : [];
-  return [value.length, ...inner];
+/** Nested arrays of numbers or booleans; a single one for rank 0. */
+export type NestedData = number | boolean | readonly NestedData[];
+
+/** The shape of nested arrays, going by the first of each. */
+const nestedShape = (value: NestedData): number[] => {
+  if (typeof value !== "object") return [];
+  const [first] = value;
+  return [value.length, ...(first === undefined ? [] : nestedShape(first))];
 };
 
-const flattenInto = (out: number[], value: NestedNumbers | boolean, shape: Shape, axis: number): void => {
+const flattenInto = (out: number[], value: NestedData, shape: Shape, axis: number): void => {
   const isArray = Array.isArray(value);
   if (isArray !== axis < shape.length || (isArray && value.length !== shape[axis]))
     throw new ShapeError(`tensor: the nested arrays are ragged, expected ${formatShape(shape)} throughout`);
-  if (isArray) for (const item of value) flattenInto(out, item, shape, axis + 1);
-  else out.push(Number(value));
+  if (isArray) for (const item of value as readonly NestedData[]) flattenInto(out, item, shape, axis + 1);
+  else if (typeof value === "number" || typeof value === "boolean") out.push(Number(value));
+  else throw new ArgumentError(`tensor: ${String(value)} is no number`);
 };
 
-const dtypeOf = (data: ArrayBufferView): DType => {
-  if (data instanceof Float32Array) return "float32";
-  if (data instanceof Float64Array) return "float64";
-  if (data instanceof Int32Array) return "int32";
-  if (data instanceof Uint8Array) return "uint8";
-  throw new DTypeError(
-    `tensor: ${data.constructor.name} carries no dtype; expected Float32Array, Float64Array, Int32Array or Uint8Array`,
-  );
-};
+/** `Uint8Array` for a Buffer too, and for arrays of another realm. */
+const carrierOf = (data: ArrayBufferView): string | undefined =>
+  (data as { readonly [Symbol.toStringTag]?: string })[Symbol.toStringTag];
 
-/** @throws DTypeError unless the array is what carries `dtype`. */
-const expectCarrier = (data: HostArray, dtype: DType): void => {
-  if (data.constructor !== hostArray(dtype, 0).constructor)
-    throw new DTypeError(`tensor: ${data.constructor.name} does not carry ${dtype}`);
+const dtypeOfCarrier: ReadonlyMap<string | undefined, DType> = /* @__PURE__ */ new Map<string, DType>([
+  ["Float32Array", "float32"],
+  ["Float64Array", "float64"],
+  ["Int32Array", "int32"],
+  ["Uint8Array", "uint8"],
+]);
+
+/** @throws DTypeError unless the array is what carries the dtype, ArgumentError for a bool that is not 0 or 1. */
+const dtypeOf = (data: HostArray, asked: DType | undefined): DType => {
+  const carrier = carrierOf(data);
+  const dtype = asked ?? dtypeOfCarrier.get(carrier);
+  if (!dtype)
+    throw new DTypeError(`tensor: ${carrier} carries no dtype; expected ${[...dtypeOfCarrier.keys()].join(" or ")}`);
+  const expected = carrierOf(hostArray(dtype, 0));
+  if (carrier !== expected) throw new DTypeError(`tensor: ${carrier} does not carry ${dtype}, expected ${expected}`);
+  if (dtype === "bool") for (const value of data) expectElement("tensor", value, "bool");
+  return dtype;
 };
 
 export interface FromDataOptions extends TensorOptions {
@@ -64,42 +78,37 @@ export interface FromDataOptions extends TensorOptions {
  * @throws ShapeError for ragged arrays or a shape of another size; DTypeError for a typed array of another dtype;
  * ArgumentError for a number that an integer dtype cannot hold.
  */
-export const tensor = (
-  data: NestedNumbers | boolean | readonly boolean[] | HostArray,
-  options: FromDataOptions,
-): Tensor => {
+export const tensor = (data: NestedData | HostArray, options: FromDataOptions): Tensor => {
   let values: HostArray;
   let natural: Shape;
   let dtype: DType;
   if (ArrayBuffer.isView(data)) {
-    dtype = options.dtype ?? dtypeOf(data);
-    expectCarrier(data, dtype);
+    dtype = dtypeOf(data, options.dtype);
     values = data;
     natural = [data.length];
   } else {
-    const nested = data as NestedNumbers;
     dtype = options.dtype ?? "float32";
-    natural = typeof data === "boolean" ? [] : nestedShape(nested);
+    natural = nestedShape(data);
     const flat: number[] = [];
-    flattenInto(flat, nested, natural, 0);
-    values = hostArray(dtype, flat.length);
-    values.set(flat);
-    const wrong = isFloat(dtype) ? -1 : flat.findIndex((v, i) => values[i] !== v);
-    if (wrong >= 0) throw new ArgumentError(`tensor: ${flat[wrong]} is no ${dtype}`);
+    flattenInto(flat, data, natural, 0);
+    for (const value of flat) expectElement("tensor", value, dtype);
+    values = encode(dtype, flat);
   }
-  const shape = options.shape ?? natural;
+  const shape = [...(options.shape ?? natural)];
   expectShape("tensor", shape);
   if (sizeOf(shape) !== values.length)
     throw new ShapeError(
       `tensor: shape ${formatShape(shape)} has ${sizeOf(shape)} elements, the data ${values.length}`,
     );
-  return finish(runtimeFor(options.backend).fromHost("tensor", { shape, dtype }, values), options);
+  return finish(() => runtimeFor(options.backend).fromHost("tensor", { shape, dtype }, values), options);
 };
 
-/** Every element `value`. */
+/** Every element `value`. @throws ShapeError; ArgumentError for a number that an integer dtype cannot hold. */
 export const full = (shape: Shape, value: number, options: TensorOptions): Tensor => {
   expectShape("full", shape);
-  return finish(fill(runtimeFor(options.backend), shape, options.dtype ?? "float32", value), options);
+  const { backend, dtype = "float32" } = options;
+  expectElement("full", value, dtype);
+  return finish(() => fill(runtimeFor(backend), [...shape], dtype, value), options);
 };
 
 /** Zeros. */
@@ -108,36 +117,45 @@ export const zeros = (shape: Shape, options: TensorOptions): Tensor => full(shap
 /** Ones. */
 export const ones = (shape: Shape, options: TensorOptions): Tensor => full(shape, 1, options);
 
-/** 0, 1, … count - 1, shape [count]. */
+/** 0, 1, … count - 1, shape [count]. @throws ShapeError; ArgumentError for numbers that an integer dtype cannot hold. */
 export const arange = (count: number, options: TensorOptions): Tensor => {
   expectShape("arange", [count]);
-  const { dtype = "float32" } = options;
-  const values = hostArray(dtype, count);
-  for (let i = 0; i < count; i++) values[i] = i;
-  return finish(runtimeFor(options.backend).fromHost("arange", { shape: [count], dtype }, values), options);
+  const { backend, dtype = "float32" } = options;
+  if (count > 0) expectElement("arange", count - 1, dtype);
+  const values = encode(
+    dtype,
+    Array.from({ length: count }, (_, i) => i),
+  );
+  return finish(() => runtimeFor(backend).fromHost("arange", { shape: [count], dtype }, values), options);
 };
 
 export interface RandomOptions extends TensorOptions, RandomAddress {}
 
 /** Uniform in [0, 1) with the resolution of a Philox word's upper bits: 24 for float32, 32 for float64. */
-const uniforms = (address: RandomAddress, count: number, bits: 24 | 32): Float64Array => {
-  const { seed, stream, offset } = checkedAddress("rand", address);
+const uniforms = (op: string, address: RandomAddress, count: number, bits: 24 | 32): Float64Array => {
+  const { seed, stream, offset } = checkedAddress(op, address);
   const words = randomWords(seed, stream, offset, count);
   return Float64Array.from(words, (word) => (word >>> (32 - bits)) / 2 ** bits);
 };
 
 const fromValues = (op: string, shape: Shape, data: Float64Array, options: TensorOptions): Tensor => {
-  const { dtype = "float32" } = options;
-  if (dtype !== "float32" && dtype !== "float64")
-    throw new DTypeError(`${op}: dtype is ${dtype}, expected float32 or float64`);
-  const values = dtype === "float64" ? data : Float32Array.from(data);
-  return finish(runtimeFor(options.backend).fromHost(op, { shape, dtype }, values), options);
+  const { backend, dtype = "float32" } = options;
+  const values = encode(dtype, data);
+  return finish(() => runtimeFor(backend).fromHost(op, { shape: [...shape], dtype }, values), options);
+};
+
+const randomDTypes: readonly DType[] = ["float32", "float64"];
+
+const expectRandom = (op: string, shape: Shape, { dtype = "float32" }: TensorOptions): void => {
+  expectShape(op, shape);
+  expectDType(op, "dtype", dtype, randomDTypes);
 };
 
 /** Uniform in [0, 1), drawn on the host: the same on every backend, a function of (seed, stream, offset) alone. */
 export const rand = (shape: Shape, options: RandomOptions): Tensor => {
-  expectShape("rand", shape);
-  return fromValues("rand", shape, uniforms(options, sizeOf(shape), options.dtype === "float64" ? 32 : 24), options);
+  expectRandom("rand", shape, options);
+  const bits = options.dtype === "float64" ? 32 : 24;
+  return fromValues("rand", shape, uniforms("rand", options, sizeOf(shape), bits), options);
 };
 
 /**
@@ -145,9 +163,9 @@ export const rand = (shape: Shape, options: RandomOptions): Tensor => {
  * (seed, stream, offset) alone.
  */
 export const randn = (shape: Shape, options: RandomOptions): Tensor => {
-  expectShape("randn", shape);
+  expectRandom("randn", shape, options);
   const count = sizeOf(shape);
-  const u = uniforms(options, 2 * Math.ceil(count / 2), 32);
+  const u = uniforms("randn", options, 2 * Math.ceil(count / 2), 32);
   const values = new Float64Array(count);
   for (let i = 0; i < count; i += 2) {
     const radius = Math.sqrt(-2 * Math.log(1 - (u[i] as number)));
@@ -160,7 +178,7 @@ export const randn = (shape: Shape, options: RandomOptions): Tensor => {
 
 /** int32 in [0, 2^24) from Philox4x32-10, the same bits on every backend. */
 export const randomBits = (shape: Shape, options: RandomAddress & { readonly backend: Backend }): Tensor =>
-  drawBits(runtimeFor(options.backend), shape, options);
+  drawBits("randomBits", runtimeFor(options.backend), [...shape], options);
 
 /** What is alive on `backend` now. */
 export const memoryUsage = (backend: Backend): MemoryUsage => runtimeFor(backend).usage;

@@ -14,7 +14,7 @@ import {
   type TensorSpec,
 } from "./backend.js";
 import { isRecording, withContext } from "./context.js";
-import { ArgumentError, KernelError, ShapeError, StriateError, UnsupportedError } from "./errors.js";
+import { ArgumentError, ShapeError, UnsupportedError } from "./errors.js";
 import { expectAlive, type Runtime, type StorageRef } from "./runtime.js";
 import { scope } from "./scope.js";
 import { formatShape, sizeOf } from "./shape.js";
@@ -80,54 +80,22 @@ const execute = <K extends OpName>(
       const decompose = rule.decompose.bind(rule);
       return scope(() => withContext({ recording: false }, () => decompose(inputs, attrs, outputs)));
     }
-    const refs = allocateAll(runtime, rule.name, outputs);
-    const operands = inputViews.map((view, i): Operand => ({ ...view, storage: storageOf(inputs[i] as Tensor) }));
-    const results = outputViews.map(
-      (view, i): Operand => ({ ...view, storage: (refs[i] as StorageRef).storage as object }),
-    );
-    try {
+    const operands = inputViews.map((view, i) => operand(view, (inputs[i] as Tensor).ref));
+    const refs = runtime.produce(rule.name, attrs, outputs, (storages) => {
+      const results = outputViews.map((view, i) => operand(view, storages[i] as StorageRef));
       run({ op: rule.name, inputs: operands, outputs: results, attrs } as unknown as Call<K>);
-    } catch (error) {
-      freeAll(runtime, refs);
-      throw error instanceof StriateError ? error : new KernelError(rule.name, backend.name, attrs, error);
-    }
-    return refs.map((ref, i) => runtime.tensor(ref, outputs[i] as TensorSpec));
+    });
+    return runtime.tensors(refs, outputs);
   }
   const value = typeof rule.empty === "function" ? rule.empty(attrs) : rule.empty;
-  const refs = allocateAll(runtime, rule.name, outputs);
-  for (const [i, ref] of refs.entries()) {
-    if (!ref.storage) continue;
-    if (value === undefined) {
-      freeAll(runtime, refs);
-      throw new ShapeError(
-        `${rule.name}: an input of shape ${inputs.map((t) => formatShape(t.shape)).join(", ")} has no elements`,
-      );
-    }
-    const output = { ...(outputs[i] as TensorSpec), storage: ref.storage };
-    backend.kernels.fill({ op: "fill", inputs: [], outputs: [output], attrs: { value } });
-  }
-  return refs.map((ref, i) => runtime.tensor(ref, outputs[i] as TensorSpec));
+  if (value === undefined && outputs.some((spec) => sizeOf(spec.shape) > 0))
+    throw new ShapeError(
+      `${rule.name}: an input of shape ${inputs.map((t) => formatShape(t.shape)).join(", ")} has no elements`,
+    );
+  return runtime.filled(rule.name, outputs, value ?? 0);
 };
 
-const storageOf = (tensor: Tensor): object => tensor.ref.storage as object;
-
-const freeAll = (runtime: Runtime, refs: readonly StorageRef[]): void => {
-  for (const ref of refs) {
-    runtime.retain(ref);
-    runtime.release(ref);
-  }
-};
-
-const allocateAll = (runtime: Runtime, op: string, specs: readonly TensorSpec[]): StorageRef[] => {
-  const refs: StorageRef[] = [];
-  try {
-    for (const spec of specs) refs.push(runtime.allocate(op, spec));
-  } catch (error) {
-    freeAll(runtime, refs);
-    throw error;
-  }
-  return refs;
-};
+const operand = (view: TensorSpec, ref: StorageRef): Operand => ({ ...view, storage: ref.storage as object });
 
 /** @throws DisposedError, ArgumentError unless all tensors are alive and on one backend. */
 export const expectOperands = (op: string, tensors: readonly Tensor[]): Runtime => {

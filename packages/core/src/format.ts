@@ -1,5 +1,5 @@
 import type { HostArray, TensorSpec } from "./backend.js";
-import { isFloat } from "./dtype.js";
+import { decode, isFloat } from "./dtype.js";
 import { formatShape, rowMajorStrides } from "./shape.js";
 
 export interface FormatOptions {
@@ -19,6 +19,7 @@ export const formatHeader = (spec: TensorSpec, backend: string): string =>
 export const formatData = (spec: TensorSpec, data: HostArray, options: FormatOptions = {}): string => {
   const { precision = 4, threshold = 6, edge = 3 } = options;
   const { shape, dtype } = spec;
+  const numbers = decode(dtype, data);
   const element = (value: number): string => {
     if (dtype === "bool") return value ? "true" : "false";
     return isFloat(dtype)
@@ -29,18 +30,18 @@ export const formatData = (spec: TensorSpec, data: HostArray, options: FormatOpt
   };
   const strides = rowMajorStrides(shape);
   const shown = shape.map((n) =>
-    n <= threshold
+    n <= Math.max(threshold, 2 * edge)
       ? Array.from({ length: n }, (_, i) => i)
       : [...Array(edge).keys(), -1, ...Array.from({ length: edge }, (_, i) => n - edge + i)],
   );
   let width = 0;
   const measure = (axis: number, at: number): void => {
-    if (axis === shape.length) width = Math.max(width, element(data[at] as number).length);
+    if (axis === shape.length) width = Math.max(width, element(numbers[at] as number).length);
     else for (const i of shown[axis] as number[]) if (i >= 0) measure(axis + 1, at + i * (strides[axis] as number));
   };
   measure(0, 0);
   const render = (axis: number, at: number): string => {
-    if (axis === shape.length) return element(data[at] as number).padStart(width);
+    if (axis === shape.length) return element(numbers[at] as number).padStart(width);
     const parts = (shown[axis] as number[]).map((i) =>
       i < 0 ? "…" : render(axis + 1, at + i * (strides[axis] as number)),
     );

@@ -16,6 +16,7 @@ export {
   type FromDataOptions,
   full,
   memoryUsage,
+  type NestedData,
   ones,
   type RandomOptions,
   rand,
@@ -70,7 +71,6 @@ export {
 export { type Pad2dOptions, type PadMode, type PadOptions, pad, pad2d } from "./ops/pad.js";
 export { permute, transpose } from "./ops/permute.js";
 export type { PoolOptions } from "./ops/pool-options.js";
-export type { RandomAddress } from "./ops/random-bits.js";
 export {
   type Axes,
   logSumExp,
@@ -111,6 +111,7 @@ export { type FoldOptions, fold2d, type UnfoldOptions, unfold2d } from "./ops/un
 export { type UpsampleOptions, upsample2d } from "./ops/upsample2d.js";
 export { where } from "./ops/where.js";
 export type { PaddingLike, PairLike } from "./ops/window.js";
+export type { RandomAddress } from "./random/address.js";
 export { permutation } from "./random/permutation.js";
 export { philox4x32, randomWords } from "./random/philox.js";
 export type { Leak, MemoryUsage } from "./runtime.js";

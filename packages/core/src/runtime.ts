@@ -1,6 +1,13 @@
 import type { GradNode } from "./autograd/node.js";
-import { type Backend, bytesPerElement, type HostArray, type Storage, type TensorSpec } from "./backend.js";
-import { BackendLostError, DisposedError, UnsupportedError } from "./errors.js";
+import { type Backend, bytesPerElement, type HostArray, type Operand, type Storage, type TensorSpec } from "./backend.js";
+import {
+  BackendLostError,
+  DisposedError,
+  KernelError,
+  OutOfMemoryError,
+  StriateError,
+  UnsupportedError,
+} from "./errors.js";
 import { sizeOf } from "./shape.js";
 import type { Tensor } from "./tensor.js";
 
@@ -69,27 +76,62 @@ export class Runtime {
     if (this.#lost) throw this.#lost;
   }
 
-  /** Results of a device that was lost meanwhile are refused, whatever the device said. */
-  async whileAlive<T>(pending: Promise<T>): Promise<T> {
-    try {
-      return await pending;
-    } finally {
-      this.expectAlive();
-    }
+  /** What a backend throws that is no StriateError is a bug of the backend's. */
+  #typed(op: string, attrs: unknown, error: unknown): StriateError {
+    return error instanceof StriateError ? error : new KernelError(op, this.backend.name, attrs, error);
   }
 
-  /** @throws UnsupportedError for a dtype that the backend does not have, OutOfMemoryError. */
-  allocate(op: string, spec: TensorSpec): StorageRef {
+  /** Copy to the host. @throws BackendLostError if the device was lost meanwhile, whatever the device said. */
+  async read(op: string, source: Operand): Promise<HostArray> {
     this.expectAlive();
-    const { backend } = this;
-    if (!backend.caps.dtypes.has(spec.dtype)) throw new UnsupportedError(op, backend.name, `it has no ${spec.dtype}`);
+    let data: HostArray;
+    try {
+      data = await this.backend.read(source);
+    } catch (error) {
+      // The read may fail in the turn in which the device is lost, before that is known here.
+      await null;
+      this.expectAlive();
+      throw this.#typed(op, { shape: source.shape }, error);
+    }
+    this.expectAlive();
+    return data;
+  }
+
+  #allocate(op: string, spec: TensorSpec): StorageRef {
+    const { name, caps } = this.backend;
+    if (!caps.dtypes.has(spec.dtype)) throw new UnsupportedError(op, name, `it has no ${spec.dtype}`);
     const size = sizeOf(spec.shape);
     const bytes = size * bytesPerElement[spec.dtype];
-    const storage = size === 0 ? null : backend.alloc(spec);
+    if (bytes > caps.maxBufferBytes)
+      throw new OutOfMemoryError(name, bytes, `${op}: its largest storage has ${caps.maxBufferBytes}`);
+    const storage = size === 0 ? null : this.backend.alloc(spec);
     if (storage) this.#storages++;
     this.#bytes += bytes;
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
     return { storage, bytes, users: 0 };
+  }
+
+  /**
+   * Storages without users yet for `specs`, written by `write`. If anything throws they are free again.
+   *
+   * @throws UnsupportedError for a dtype that the backend does not have, OutOfMemoryError, KernelError, BackendLostError.
+   */
+  produce(
+    op: string,
+    attrs: unknown,
+    specs: readonly TensorSpec[],
+    write: (refs: readonly StorageRef[]) => void,
+  ): readonly StorageRef[] {
+    this.expectAlive();
+    const refs: StorageRef[] = [];
+    try {
+      for (const spec of specs) refs.push(this.#allocate(op, spec));
+      write(refs);
+      return refs;
+    } catch (error) {
+      for (const ref of refs) this.#free(ref);
+      throw this.#typed(op, attrs, error);
+    }
   }
 
   retain(ref: StorageRef): void {
@@ -98,7 +140,10 @@ export class Runtime {
 
   release(ref: StorageRef): void {
     ref.users--;
-    if (ref.users > 0) return;
+    if (ref.users === 0) this.#free(ref);
+  }
+
+  #free(ref: StorageRef): void {
     this.#bytes -= ref.bytes;
     if (!ref.storage) return;
     this.#storages--;
@@ -132,11 +177,29 @@ export class Runtime {
     return this.makeTensor(this, ref, spec, edge);
   }
 
+  /** Tensors around what `produce` made. */
+  tensors(refs: readonly StorageRef[], specs: readonly TensorSpec[]): readonly Tensor[] {
+    return refs.map((ref, i) => this.tensor(ref, specs[i] as TensorSpec));
+  }
+
   /** A tensor with the host's data, which must have the size and dtype of `spec`. */
   fromHost(op: string, spec: TensorSpec, data: HostArray): Tensor {
-    const ref = this.allocate(op, spec);
-    if (ref.storage) this.backend.write({ ...spec, storage: ref.storage }, data);
-    return this.tensor(ref, spec);
+    const refs = this.produce(op, null, [spec], ([ref]) => {
+      if (ref?.storage) this.backend.write({ ...spec, storage: ref.storage }, data);
+    });
+    return this.tensors(refs, [spec])[0] as Tensor;
+  }
+
+  /** Tensors with every element `value`. */
+  filled(op: string, specs: readonly TensorSpec[], value: number): readonly Tensor[] {
+    const attrs = { value };
+    const refs = this.produce(op, attrs, specs, (storages) =>
+      storages.forEach(({ storage }, i) => {
+        const output = storage && { ...(specs[i] as TensorSpec), storage };
+        if (output) this.backend.kernels.fill({ op: "fill", inputs: [], outputs: [output], attrs });
+      }),
+    );
+    return this.tensors(refs, specs);
   }
 }
 

@@ -1,4 +1,4 @@
-import { currentScope, type Scope, withContext } from "./context.js";
+import { currentScope, leaveScopes, type Scope, withContext } from "./context.js";
 import { ArgumentError } from "./errors.js";
 import type { Tensor } from "./tensor.js";
 
@@ -10,13 +10,19 @@ const isPlain = (value: object): boolean => {
   return prototype === Object.prototype || prototype === null;
 };
 
-const collect = (value: unknown, members: ReadonlySet<Tensor>, found: Set<Tensor>): void => {
-  if (typeof value !== "object" || value === null) return;
-  if (members.has(value as Tensor)) found.add(value as Tensor);
-  else if (Array.isArray(value)) for (const item of value) collect(item, members, found);
-  else if (value instanceof Map || value instanceof Set)
-    for (const item of value.values()) collect(item, members, found);
-  else if (isPlain(value)) for (const item of Object.values(value)) collect(item, members, found);
+/** Adds to `found` all objects that can be reached from `value`, the tensors among them. */
+const reach = (value: unknown, found: Set<object>): void => {
+  if (typeof value !== "object" || value === null || found.has(value)) return;
+  found.add(value);
+  if (Array.isArray(value)) for (const item of value) reach(item, found);
+  else if (value instanceof Map || value instanceof Set) for (const item of value.values()) reach(item, found);
+  else if (isPlain(value)) for (const item of Object.values(value)) reach(item, found);
+};
+
+/** @throws ArgumentError if a body that must be synchronous returned a promise after all. */
+export const expectSync = (op: string, result: unknown): void => {
+  if (typeof (result as { then?: unknown } | null | undefined)?.then === "function")
+    throw new ArgumentError(`${op}: the body returned a promise, expected a synchronous body`);
 };
 
 /**
@@ -28,12 +34,11 @@ const collect = (value: unknown, members: ReadonlySet<Tensor>, found: Set<Tensor
 export const scope = <T>(body: () => T & Sync<T>): T => {
   const outer = currentScope();
   const inner: Scope = { members: new Set(), outer };
-  const escaping = new Set<Tensor>();
+  const escaping = new Set<object>();
   try {
     const result = withContext({ scope: inner }, body);
-    if (typeof (result as { then?: unknown } | null | undefined)?.then === "function")
-      throw new ArgumentError("scope: the body returned a promise; a scope's body must be synchronous");
-    collect(result, inner.members, escaping);
+    expectSync("scope", result);
+    reach(result, escaping);
     return result;
   } finally {
     for (const tensor of inner.members) {
@@ -45,7 +50,7 @@ export const scope = <T>(body: () => T & Sync<T>): T => {
 
 /** Take a tensor out of all scopes around this call: it lives until it is disposed by hand. Returns the tensor. */
 export const keep = (tensor: Tensor): Tensor => {
-  for (let s = currentScope(); s; s = s.outer) s.members.delete(tensor);
+  leaveScopes(tensor);
   return tensor;
 };
 

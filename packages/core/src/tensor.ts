@@ -1,8 +1,8 @@
 import { GradNode } from "./autograd/node.js";
 import { type BackwardOptions, backward } from "./autograd/value-and-grad.js";
 import type { Backend, DType, HostArray, Padding2d, Shape, TensorSpec } from "./backend.js";
-import { currentScope } from "./context.js";
-import { hostArray, isFloat } from "./dtype.js";
+import { currentScope, leaveScopes } from "./context.js";
+import { decode, hostArray, isFloat } from "./dtype.js";
 import { ArgumentError, DTypeError, GradientError, ShapeError, UnsupportedError } from "./errors.js";
 import { type FormatOptions, formatData, formatHeader } from "./format.js";
 import { elu, gelu, leakyRelu, silu, softplus } from "./ops/activation.js";
@@ -142,21 +142,21 @@ export class Tensor {
     this.edge = null;
     this.runtime.release(this.ref);
     this.runtime.leave(this);
-    currentScope()?.members.delete(this);
+    leaveScopes(this);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** The elements in row-major order, copied to the host. Errors of the device come out here. */
+  /** The elements in row-major order, copied to the host; float16 as its bits. Errors of the device come out here. */
   async data(): Promise<HostArray> {
     expectAlive("data", "the tensor", this);
     this.runtime.expectAlive();
     const { storage } = this.ref;
     if (!storage) return hostArray(this.dtype, 0);
     const { shape, dtype } = this;
-    return this.runtime.whileAlive(this.backend.read({ shape, dtype, storage }));
+    return this.runtime.read("data", { shape, dtype, storage });
   }
 
   /** `data()` without waiting. @throws UnsupportedError where the backend cannot. */
@@ -173,12 +173,12 @@ export class Tensor {
   /** The only element. @throws ShapeError if there are more or fewer. */
   async item(): Promise<number> {
     if (this.size !== 1) throw new ShapeError(`item: the tensor is ${formatShape(this.shape)}, expected one element`);
-    return (await this.data())[0] as number;
+    return decode(this.dtype, await this.data())[0] as number;
   }
 
   /** The elements as nested arrays. */
   async toArray(): Promise<NestedNumbers> {
-    const data = await this.data();
+    const data = decode(this.dtype, await this.data());
     const nest = (axis: number, at: number, size: number): NestedNumbers => {
       if (axis === this.rank) return data[at] as number;
       const n = this.shape[axis] as number;

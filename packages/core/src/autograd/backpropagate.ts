@@ -31,22 +31,19 @@ interface Options {
   readonly targets: readonly Edge[] | null;
 }
 
-/** The complete gradient of one target. */
-export interface Delivered {
-  readonly target: Edge;
-  readonly gradient: Tensor;
-}
+/** Gradients that have arrived at each node, by output. */
+export type Gradients = ReadonlyMap<GradNode, readonly (Tensor | undefined)[]>;
 
 /**
- * Reverse-mode differentiation from `output`, whose gradient is `seed` (same shape). Returns the gradient of each
- * target that has one. Only paths that lead to a target are walked. Call it inside a scope: on an error, what was
+ * Reverse-mode differentiation from `output`, whose gradient is `seed` (same shape). Returns the complete gradient of
+ * each target that has one. Only paths that lead to a target are walked. Call it inside a scope: on an error, what was
  * made so far is disposed with it.
  */
 export const backpropagate = (
   output: Edge,
   seed: Tensor,
   { createGraph, retainGraph, targets }: Options,
-): Delivered[] => {
+): Gradients => {
   const order = topologicalOrder(output.node);
   const wanted = new Map<GradNode, Set<number>>();
   const want = ({ node, index }: Edge): void => {
@@ -62,35 +59,42 @@ export const backpropagate = (
   const reaches = (edge: Edge | null): boolean => !!edge && (wanted.has(edge.node) || leads.has(edge.node));
   for (const node of order) if (node.edges.some(reaches)) leads.add(node);
 
-  // A gradient that two places may hold (a rule may hand the same tensor to two inputs) is aliased, never shared.
-  const gradients = new Map<GradNode, (Tensor | null)[]>();
-  const add = ({ node, index }: Edge, gradient: Tensor): void => {
-    const slots = gradients.get(node) ?? [];
-    gradients.set(node, slots);
+  // A gradient that two places may hold (a rule may hand the same tensor to two inputs) is aliased, never shared. Without
+  // createGraph it must not carry the history of a saved activation that a rule hands on.
+  const handle = (gradient: Tensor): Tensor => (createGraph ? gradient.alias() : gradient.detach());
+  const pending = new Map<GradNode, (Tensor | undefined)[]>();
+  const add = ({ node, index }: Edge, gradient: Tensor): Tensor => {
+    const slots = pending.get(node) ?? [];
+    pending.set(node, slots);
     const previous = slots[index];
-    slots[index] = previous ? previous.add(gradient) : gradient.alias();
+    const total = previous ? previous.add(gradient) : handle(gradient);
+    slots[index] = total;
     if (!createGraph) previous?.dispose();
+    return total;
   };
 
-  const delivered: Delivered[] = [];
-  const step = (node: GradNode): void => {
-    const slots = gradients.get(node);
-    gradients.delete(node);
-    if (!slots) return;
-    for (const index of wanted.get(node) ?? []) {
-      const gradient = slots[index];
-      if (gradient) delivered.push({ target: { node, index }, gradient: gradient.alias() });
+  const complete = new Map<GradNode, (Tensor | undefined)[]>();
+  /** Passes on what has arrived at `node`. Returns the handles that later steps and the caller read. */
+  const step = (node: GradNode): Tensor[] => {
+    const slots = pending.get(node);
+    pending.delete(node);
+    if (!slots) return [];
+    const made: Tensor[] = [];
+    const indices = wanted.get(node);
+    if (indices) {
+      const results = slots.map((gradient, index) => (indices.has(index) ? gradient?.alias() : undefined));
+      complete.set(node, results);
+      for (const gradient of results) if (gradient) made.push(gradient);
     }
     if (leads.has(node)) {
-      const { edges } = node;
-      const needs = edges.map(reaches);
-      const results = node.backward(slots, needs);
-      results.forEach((gradient, i) => {
-        if (gradient && needs[i]) add(edges[i] as Edge, gradient);
+      const needs = node.edges.map(reaches);
+      node.backward(slots, needs).forEach((gradient, i) => {
+        if (gradient && needs[i]) made.push(add(node.edges[i] as Edge, gradient));
       });
     }
     if (!createGraph) for (const slot of slots) slot?.dispose();
     if (!createGraph && !retainGraph && leads.has(node)) node.consume();
+    return made;
   };
 
   withContext({ recording: createGraph }, () => {
@@ -98,14 +102,9 @@ export const backpropagate = (
     add(output, seed);
     for (const node of order.reverse()) {
       if (createGraph) step(node);
-      else {
-        // Everything a rule makes on the way ends here; what flows on was aliased into `gradients` by `add`.
-        scope(() => {
-          step(node);
-          return [[...gradients.values()], delivered];
-        });
-      }
+      // Everything else that a rule makes on the way ends here.
+      else scope(() => step(node));
     }
   });
-  return delivered;
+  return complete;
 };

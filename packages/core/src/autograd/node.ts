@@ -1,6 +1,7 @@
 import type { TensorSpec } from "../backend.js";
 import { GradientError } from "../errors.js";
 import type { Edge, Runtime, StorageRef } from "../runtime.js";
+import { formatShape, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 
 /** What a gradient rule sees. Tensors it makes are disposed afterwards, except those it returns. */
@@ -132,7 +133,7 @@ export class GradNode {
   }
 
   /** @throws GradientError if a previous backward freed what this one needs. */
-  backward(grads: readonly (Tensor | null)[], needs: readonly boolean[]): readonly (Tensor | null)[] {
+  backward(grads: readonly (Tensor | undefined)[], needs: readonly boolean[]): readonly (Tensor | null)[] {
     if (this.#consumed)
       throw new GradientError(
         `${this.op}: backward was called a second time over the same graph; pass createGraph or retainGraph to the first`,
@@ -151,34 +152,22 @@ export class GradNode {
       needs,
       input: (index) => load(this.#savedInputs, index, "input", false),
       output: (index) => load(this.#savedOutputs, index, "output", true),
-      grad: (index = 0) => grads[index] ?? this.#zeros(this.#outputSpecs[index] as TensorSpec),
+      grad: (index = 0) => grads[index] ?? this.#zeros(index),
     };
     const result = this.#rule(context);
     result.forEach((grad, i) => {
       const spec = this.#inputSpecs[i];
       if (!grad || !spec || !needs[i]) return;
-      if (
-        grad.dtype !== spec.dtype ||
-        grad.size !== grad.shape.reduce((a, b) => a * b, 1) ||
-        grad.shape.join() !== spec.shape.join()
-      )
+      if (grad.dtype !== spec.dtype || !sameShape(grad.shape, spec.shape))
         throw new GradientError(
-          `${this.op}: the gradient of input ${i} is ${grad.dtype} [${grad.shape.join(", ")}], ` +
-            `the input ${spec.dtype} [${spec.shape.join(", ")}]`,
+          `${this.op}: the gradient of input ${i} is ${grad.dtype} ${formatShape(grad.shape)}, ` +
+            `the input ${spec.dtype} ${formatShape(spec.shape)}`,
         );
     });
     return result;
   }
 
-  #zeros(spec: TensorSpec): Tensor {
-    const ref = this.runtime.allocate("gradient", spec);
-    if (ref.storage)
-      this.runtime.backend.kernels.fill({
-        op: "fill",
-        inputs: [],
-        outputs: [{ ...spec, storage: ref.storage }],
-        attrs: { value: 0 },
-      });
-    return this.runtime.tensor(ref, spec);
+  #zeros(output: number): Tensor {
+    return this.runtime.filled(this.op, [this.#outputSpecs[output] as TensorSpec], 0)[0] as Tensor;
   }
 }

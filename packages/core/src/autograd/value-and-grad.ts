@@ -1,9 +1,10 @@
 import { withContext } from "../context.js";
+import { expectOperands } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, GradientError } from "../errors.js";
-import { expectAlive } from "../runtime.js";
-import { keep, type Sync, scope } from "../scope.js";
-import { formatShape } from "../shape.js";
+import { type Edge, expectAlive } from "../runtime.js";
+import { expectSync, keep, type Sync, scope } from "../scope.js";
+import { formatShape, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import { backpropagate } from "./backpropagate.js";
 
@@ -23,8 +24,12 @@ const expectScalar = (op: string, value: Tensor): void => {
     throw new GradientError(`${op}: the value is ${formatShape(value.shape)}, expected one element; reduce it first`);
 };
 
-/** Run `body` with all ops on tensors that require a gradient left unrecorded. */
-export const noGrad = <T>(body: () => T & Sync<T>): T => withContext<T>({ recording: false }, body);
+/** Run `body` with all ops on tensors that require a gradient left unrecorded. @throws ArgumentError for a promise. */
+export const noGrad = <T>(body: () => T & Sync<T>): T => {
+  const result = withContext<T>({ recording: false }, body);
+  expectSync("noGrad", result);
+  return result;
+};
 
 /**
  * The value of `fn` (one element) and its gradient with respect to each of `parameters`, by reverse-mode
@@ -49,26 +54,29 @@ export const valueAndGrad = (
     return scope(() => {
       const value = withContext({ recording: true }, () => scope(fn));
       expectScalar("valueAndGrad", value);
-      const targets = parameters.map((p) => p.edge as NonNullable<typeof p.edge>);
+      const targets = parameters.map((p, i) => {
+        expectAlive("valueAndGrad", `parameter ${i}`, p);
+        return p.edge as Edge;
+      });
       const found = value.edge
         ? backpropagate(value.edge, value.onesLike(), { createGraph, retainGraph: createGraph, targets })
-        : [];
-      if (found.length === 0)
+        : null;
+      if (!found?.size)
         throw new GradientError("valueAndGrad: the value does not depend on any of the parameters");
-      const grads = parameters.map((p) => {
-        const { node, index } = p.edge as NonNullable<typeof p.edge>;
-        return found.find(({ target }) => target.node === node && target.index === index)?.gradient ?? p.zerosLike();
-      });
-      return { value: createGraph ? value : value.detach(), grads };
+      // Handles of their own: a parameter may be listed twice, and the value be a tensor from outside.
+      const grads = targets.map(
+        ({ node, index }, i) => found.get(node)?.[index]?.alias() ?? (parameters[i] as Tensor).zerosLike(),
+      );
+      return { value: createGraph ? value.alias() : value.detach(), grads };
     });
   } finally {
-    for (const p of borrowed) p.setRequiresGrad(false);
+    for (const p of borrowed) if (!p.isDisposed) p.setRequiresGrad(false);
   }
 };
 
 export interface BackwardOptions {
-  /** The gradient that arrives at the tensor; ones for a tensor of one element. */
-  readonly gradient?: Tensor;
+  /** The gradient that arrives at the tensor, of its shape and dtype; ones for a tensor of one element. */
+  readonly gradient?: Tensor | undefined;
   /** Keep activations, so that backward can be called again. Default false. */
   readonly retainGraph?: boolean;
 }
@@ -76,22 +84,32 @@ export interface BackwardOptions {
 /**
  * PyTorch's habit: add the gradient of `output` to `.grad` of every leaf that it depends on and that requires one.
  *
- * @throws GradientError if the output requires no gradient or is no scalar and no gradient is given.
+ * A gradient lives as long as its leaf; dispose the old one when resetting `.grad` to null.
+ *
+ * @throws GradientError if the output requires no gradient, is no scalar and no gradient is given, or the one given does
+ * not fit.
  */
 export const backward = (output: Tensor, { gradient, retainGraph = false }: BackwardOptions = {}): void => {
   expectAlive("backward", "output", output);
   const { edge } = output;
   if (!edge) throw new GradientError("backward: the output depends on nothing that requires a gradient");
   if (!gradient) expectScalar("backward", output);
+  else {
+    expectOperands("backward", [output, gradient]);
+    if (gradient.dtype !== output.dtype || !sameShape(gradient.shape, output.shape))
+      throw new GradientError(
+        `backward: gradient is ${gradient.dtype} ${formatShape(gradient.shape)}, ` +
+          `the output ${output.dtype} ${formatShape(output.shape)}`,
+      );
+  }
   scope(() => {
     const seed = gradient ?? output.onesLike();
-    for (const { target, gradient: arrived } of backpropagate(edge, seed, {
-      createGraph: false,
-      retainGraph,
-      targets: null,
-    })) {
-      const leaf = target.node.leaf as Tensor;
-      const total = leaf.grad ? noGrad(() => (leaf.grad as Tensor).add(arrived)) : arrived;
+    const found = backpropagate(edge, seed, { createGraph: false, retainGraph, targets: null });
+    for (const [{ leaf }, [arrived]] of found) {
+      // The graph outlives a leaf's handle, but nobody could read the gradient.
+      if (!leaf || leaf.isDisposed || !arrived) continue;
+      const { grad } = leaf;
+      const total = grad ? noGrad(() => grad.add(arrived)) : arrived;
       leaf.grad?.dispose();
       leaf.grad = keep(total);
     }

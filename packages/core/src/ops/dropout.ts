@@ -1,8 +1,9 @@
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError } from "../errors.js";
+import type { RandomAddress } from "../random/address.js";
 import { scoped } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import { drawBits, type RandomAddress } from "./random-bits.js";
+import { drawBits } from "./random-bits.js";
 
 export interface DropoutOptions extends RandomAddress {
   /** Probability of dropping an element, in [0, 1]. */
@@ -19,7 +20,7 @@ export const dropout = /* @__PURE__ */ scoped((x: Tensor, options: DropoutOption
   const { p } = options;
   expectDType("dropout", "x", x.dtype, floatDTypes);
   if (!(p >= 0 && p <= 1)) throw new ArgumentError(`dropout: p is ${p}, expected a probability in [0, 1]`);
-  const bits = drawBits(x.runtime, x.shape, options);
+  const bits = drawBits("dropout", x.runtime, x.shape, options);
   const kept = bits.lt(Math.round((1 - p) * 2 ** 24));
   return kept.where(p < 1 ? x.div(1 - p) : x, 0);
 });

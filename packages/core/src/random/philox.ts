@@ -3,6 +3,8 @@
  * state to save, the numbers are a function of (key, counter). Known answers: philox.test.ts.
  */
 
+import { checkedAddress, expectCount } from "./address.js";
+
 const M0 = 0xd2511f53;
 const M1 = 0xcd9e8d57;
 const W0 = 0x9e3779b9;
@@ -48,10 +50,16 @@ export const philox4x32 = (
 };
 
 /** A seed (a non-negative safe integer) as Philox's two key words. */
-export const keyOf = (seed: number): [number, number] => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+const keyOf = (seed: number): [number, number] => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 
-/** `count` uint32 words: word i%4 of counter [i/4, offset, stream, 0]. The order that `randomBits` is defined by. */
+/**
+ * `count` uint32 words: word i%4 of counter [i/4, offset, stream, 0]. The order that `randomBits` is defined by.
+ *
+ * @throws ArgumentError for anything but integers in range.
+ */
 export const randomWords = (seed: number, stream: number, offset: number, count: number): Uint32Array => {
+  checkedAddress("randomWords", { seed, stream, offset });
+  expectCount("randomWords", count);
   const blocks = Math.ceil(count / 4);
   const words = new Uint32Array(blocks * 4);
   const key = keyOf(seed);

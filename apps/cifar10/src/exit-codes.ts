@@ -1,0 +1,11 @@
+/** What the program ends with; `--help` lists them. */
+export const exitCodes = {
+  ok: { code: 0, meaning: "trained, tested and saved" },
+  internal: { code: 1, meaning: "an error that should not happen; please report it" },
+  usage: { code: 2, meaning: "a wrong option or value" },
+  data: { code: 3, meaning: "CIFAR-10 is missing, damaged, or cannot be fetched" },
+  backend: { code: 4, meaning: "the backend is not there, ran out of memory, or was lost" },
+  output: { code: 5, meaning: "the weights cannot be written" },
+  training: { code: 6, meaning: "training failed: the loss is not finite" },
+  interrupted: { code: 130, meaning: "stopped by Ctrl-C (143: by SIGTERM); the weights so far were saved" },
+} as const;

@@ -1,0 +1,74 @@
+// Which package may import which. Read by `npm test`; docs/decisions/0004-tooling.md says why a tool checks it.
+
+/** What each workspace package may import of the others at run time, besides itself. A backend sees the authors' entry only. */
+const backend = ["packages/core/src/backend.ts"];
+const core = ["packages/core/"];
+const allowed = {
+  "packages/core": [],
+  "packages/backend-[^/]+": backend,
+  "packages/nn": core,
+  "packages/optim": core,
+  "packages/data": core,
+  "packages/checkpoint": core,
+  "packages/models": [...core, "packages/nn/"],
+  "packages/train": [...core, "packages/nn/", "packages/optim/", "packages/data/", "packages/checkpoint/"],
+  "packages/conformance": core,
+};
+const tests = "\\.test\\.ts$|/src/testing/";
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+export default {
+  forbidden: [
+    ...Object.entries(allowed).map(([folder, targets]) => ({
+      name: `${folder.replace("packages/", "").replace("-[^/]+", "-*")}-imports`,
+      comment: "Imports point one way: core <- everything, backends see only core/backend, apps come last.",
+      severity: "error",
+      from: { path: `^(${folder})/`, pathNot: tests },
+      to: { path: "^(packages|apps|tools|examples)/", pathNot: ["^$1/", ...targets.map((target) => `^${target}`)] },
+    })),
+    {
+      name: "public-entries-only",
+      comment: "Another package is imported by its name; its inner files are its own business.",
+      severity: "error",
+      from: { path: "^((?:packages|apps|tools)/[^/]+|examples)/" },
+      to: { path: "^(packages|apps|tools)/", pathNot: "^$1/", dependencyTypes: ["local"] },
+    },
+    {
+      name: "no-dependencies-in-core-and-backends",
+      comment: "core and the bundled backends run as they are; what a backend wraps is a peer.",
+      severity: "error",
+      from: { path: "^packages/(core|backend-(cpu|wasm))/", pathNot: tests },
+      to: { dependencyTypesNot: ["local", "aliased-workspace", "aliased", "export", "type-only"], pathNot: "^packages/" },
+    },
+    {
+      name: "declared-dependencies-only",
+      comment: "A published package lists what it imports at run time.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: tests },
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm-peer", "type-only"] },
+    },
+    {
+      name: "resolvable",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    {
+      name: "no-cycles",
+      comment: "Modules that need each other at run time depend on the order of loading. Cycles of types do no harm.",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: "specify",
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "/dist/" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["striate-source", "import", "node", "default", "types"],
+      extensions: [".ts", ".mjs", ".js", ".json"],
+    },
+  },
+};

@@ -1,0 +1,115 @@
+import fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createCpuBackend } from "@striate/backend-cpu";
+import { ArgumentError, tensor } from "@striate/core";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { HostTensor } from "../host-tensor.js";
+import { encodeSafetensors } from "../safetensors.js";
+import { loadSafetensors, saveSafetensors } from "./safetensors-file.js";
+
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await fs.mkdtemp(join(tmpdir(), "striate-checkpoint-"));
+  path = join(folder, "net.safetensors");
+});
+afterEach(() => fs.rm(folder, { recursive: true }));
+
+const host: readonly (readonly [string, HostTensor])[] = [
+  ["n", { dtype: "I64", shape: [], data: BigInt64Array.of(3n) }],
+  ["w", { dtype: "F32", shape: [2, 1], data: Float32Array.of(Number.NaN, -0) }],
+];
+
+describe("saveSafetensors", () => {
+  test("writes the bytes of encodeSafetensors", async () => {
+    await saveSafetensors(path, host, { metadata: { epoch: "3" } });
+    expect(new Uint8Array(await fs.readFile(path))).toEqual(encodeSafetensors(host, { epoch: "3" }));
+  });
+
+  test("takes the tensors of a state dict, as of the call", async () => {
+    const backend = await createCpuBackend();
+    const w = tensor([1, 2], { backend });
+    const saved = saveSafetensors(path, new Map([["w", w]]));
+    w.assign(tensor([3, 4], { backend }));
+    await saved;
+    expect((await loadSafetensors(path)).tensors.get("w")).toEqual({
+      dtype: "F32",
+      shape: [2],
+      data: Float32Array.of(1, 2),
+    });
+  });
+
+  test("what cannot be written is refused before the disk is touched", async () => {
+    await fs.writeFile(path, "old");
+    await expect(saveSafetensors(path, [...host, ...host])).rejects.toThrow(ArgumentError);
+    const surrogate = saveSafetensors(path, host, { metadata: { k: "\ud800" } });
+    await expect(surrogate).rejects.toThrow(ArgumentError);
+    expect(await fs.readFile(path, "utf8")).toBe("old");
+    expect(await fs.readdir(folder)).toEqual(["net.safetensors"]);
+  });
+
+  test("fails as replaceFile does", async () => {
+    await expect(saveSafetensors(join(folder, "missing", "x"), host)).rejects.toMatchObject({
+      code: "checkpoint-write",
+      cause: { code: "ENOENT" },
+    });
+  });
+});
+
+describe("loadSafetensors", () => {
+  test("gives back what was saved, in one buffer of the file's size", async () => {
+    await saveSafetensors(path, host, { metadata: { epoch: "3" } });
+    const { tensors, metadata } = await loadSafetensors(path);
+    expect([...tensors]).toEqual(host);
+    expect([...metadata]).toEqual([["epoch", "3"]]);
+    const buffers = new Set([...tensors.values()].map(({ data }) => data.buffer));
+    expect([...buffers].map(({ byteLength }) => byteLength)).toEqual([(await fs.stat(path)).size]);
+  });
+
+  test("no file, no folder, a file for a folder", async () => {
+    const missing = { name: "CheckpointError", code: "checkpoint-missing", message: expect.stringContaining(folder) };
+    await expect(loadSafetensors(path)).rejects.toMatchObject(missing);
+    await expect(loadSafetensors(join(folder, "missing", "x"))).rejects.toMatchObject(missing);
+    await fs.writeFile(path, "");
+    await expect(loadSafetensors(join(path, "x"))).rejects.toMatchObject(missing);
+  });
+
+  test("what is no regular file", async () => {
+    await expect(loadSafetensors(folder)).rejects.toMatchObject({
+      code: "checkpoint-read",
+      message: `cannot read ${folder}: it is no regular file`,
+    });
+  });
+
+  test("a file that ends before its size: data are not made up", async () => {
+    // The kernel gives a size of a page for many a file in /sys that is shorter.
+    const short = "/sys/kernel/mm/transparent_hugepage/enabled";
+    const status = await fs.stat(short).catch(() => undefined);
+    if (status === undefined) return;
+    expect(status.size).toBe(4096);
+    await expect(loadSafetensors(short)).rejects.toMatchObject({
+      code: "checkpoint-read",
+      message: expect.stringMatching(/it ended at byte \d+ of 4096/),
+    });
+  });
+
+  test("a file that is too large for memory", async () => {
+    const handle = await fs.open(path, "w");
+    await handle.truncate(2 ** 43);
+    await handle.close();
+    await expect(loadSafetensors(path)).rejects.toMatchObject({ code: "checkpoint-read" });
+  });
+
+  test("a damaged file: the error names it", async () => {
+    const bytes = encodeSafetensors(host);
+    await fs.writeFile(path, bytes.subarray(0, -1));
+    await expect(loadSafetensors(path)).rejects.toMatchObject({
+      name: "CheckpointError",
+      code: "checkpoint-corrupt",
+      message: expect.stringContaining(`${path}: safetensors: `),
+    });
+    await fs.writeFile(path, "");
+    await expect(loadSafetensors(path)).rejects.toMatchObject({ code: "checkpoint-corrupt" });
+  });
+});

@@ -1,0 +1,20 @@
+/** The conformance suite of Striate: a function from a backend to a report. */
+export type { ModelBuilder, ModelUnderTest } from "./groups/models.js";
+export type { TrainingImages } from "./groups/training.js";
+export {
+  type CaseResult,
+  type Column,
+  type ConformanceReport,
+  type Group,
+  groups,
+  groupTexts,
+  schemaVersion,
+  type Status,
+  type Summary,
+  summarize,
+  summaryLine,
+} from "./results.js";
+export { type ConformanceOptions, type KnownFailure, runConformance, type StartEvent } from "./run.js";
+export { parseKnownFailures } from "./known-failures.js";
+export { type Precision } from "./tolerance.js";
+export { type Vectors } from "./vectors/parse.js";

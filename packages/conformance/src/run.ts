@@ -1,0 +1,219 @@
+import { BackendLostError } from "@striate/core";
+import type { Backend } from "@striate/core/backend";
+import type { Case, CaseMeasurement, Context } from "./case.js";
+import { ConformanceFailure, SkipCase } from "./failure.js";
+import { type Instrumented, instrument } from "./instrument.js";
+import { matcher } from "./match.js";
+import { type PlanOptions, planCases } from "./plan.js";
+import { type CaseResult, type ConformanceReport, schemaVersion, summarize } from "./results.js";
+import type { Precision } from "./tolerance.js";
+
+/** A failure that is accepted for now. It is run all the same, and passing is an error. */
+export interface KnownFailure {
+  /** Of case ids; see `matcher`. */
+  readonly pattern: string;
+  readonly reason: string;
+  /** YYYY-MM-DD: from the day after, the failure counts again. */
+  readonly expires: string;
+}
+
+export interface ConformanceOptions extends PlanOptions {
+  /** As in `--backend NAME`. */
+  readonly name: string;
+  /** A fresh, independent backend at each call. */
+  readonly create: () => Promise<Backend>;
+  readonly knownFailures?: readonly KnownFailure[];
+  /** What pointwise ops are held to. Default `ieee`. */
+  readonly precision?: Precision;
+  /** Milliseconds after which a pending case counts as hanging. Default 60,000. */
+  readonly timeout?: number;
+  /** Leave out the first cases of the plan: how an isolated run goes on after a hang. Default 0. */
+  readonly startAt?: number;
+  /** Today, for `expires`. Default: the clock. */
+  readonly now?: Date;
+  readonly onPlan?: (plan: { readonly total: number }) => void;
+  readonly onStart?: (event: StartEvent) => void;
+  readonly onResult?: (result: CaseResult) => void;
+  /** Aborting ends the run after the current case; the report says `complete: false`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface StartEvent {
+  readonly id: string;
+  /** Position in the plan. */
+  readonly index: number;
+  /** Milliseconds that the case has. */
+  readonly timeout: number;
+  /** The result, should the case never end. */
+  readonly hung: CaseResult;
+}
+
+const describe = (error: unknown): string => {
+  if (error instanceof ConformanceFailure) return error.message;
+  return error instanceof Error ? `threw ${error.name}: ${error.message}` : `threw ${String(error)}`;
+};
+
+const hangs = (milliseconds: number): string => `hangs: no result after ${milliseconds / 1000} s`;
+
+const withTimeout = async <T>(work: Promise<T>, milliseconds: number): Promise<T> => {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Hang(milliseconds)), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+class Hang extends ConformanceFailure {
+  constructor(milliseconds: number) {
+    super(hangs(milliseconds));
+  }
+}
+
+/** Turns outcomes into results, known failures included. */
+const judgeBy = (knownFailures: readonly KnownFailure[], now: Date) => {
+  const today = now.toISOString().slice(0, 10);
+  const known = knownFailures.map((entry) => ({ ...entry, matches: matcher(entry.pattern) }));
+  return (result: CaseResult): CaseResult => {
+    const entry = known.find(({ matches }) => matches(result.id));
+    if (!entry || result.status === "skipped") return result;
+    if (result.status === "passed")
+      return { ...result, status: "failed", reason: `passes, but is listed as a known failure (${entry.pattern}): remove the entry` };
+    if (entry.expires < today) return { ...result, reason: `${result.reason} (known failure, expired on ${entry.expires})` };
+    return { ...result, status: "skipped", knownFailure: entry.pattern, reason: `known failure: ${entry.reason}` };
+  };
+};
+
+/** Entries that cover no case of a full run are stale. */
+const staleEntries = (knownFailures: readonly KnownFailure[], ids: readonly string[]): CaseResult[] =>
+  knownFailures
+    .filter(({ pattern }) => !ids.some(matcher(pattern)))
+    .map(({ pattern }) => ({
+      id: `contract:known-failures/${pattern}`,
+      group: "contract",
+      status: "failed",
+      reason: "this known failure matches no case: remove the entry",
+      milliseconds: 0,
+    }));
+
+const finite = ({ ratio, constant }: CaseMeasurement): Partial<CaseResult> => ({
+  ...(ratio !== undefined && { ratio: Number.isFinite(ratio) ? ratio : null }),
+  ...(constant !== undefined && { constant }),
+});
+
+const optionalKernels = (backend: Backend): string[] =>
+  Object.entries(backend.kernels).flatMap(([name, kernel]) => (typeof kernel === "function" || !kernel ? [] : [name]));
+
+/** @throws TypeError for a known failure whose expiry is no date. */
+const expectDates = (knownFailures: readonly KnownFailure[]): void => {
+  for (const { pattern, expires } of knownFailures)
+    if (!/^\d{4}-\d{2}-\d{2}$/.test(expires))
+      throw new TypeError(`known failure ${pattern}: expires is ${expires}, expected YYYY-MM-DD`);
+};
+
+/** The suite on one backend, case by case. */
+export interface OpenSuite {
+  readonly cases: readonly { readonly id: string; readonly timeout: number }[];
+  /** Never throws for what a backend does wrong. Cases may run in any order, one at a time. */
+  runCase(index: number): Promise<CaseResult>;
+  /** Describes the backend and what was run. */
+  report(results: readonly CaseResult[]): ConformanceReport;
+  /** Failures of known failures that cover no case of the whole plan. */
+  readonly stale: readonly CaseResult[];
+  close(): void;
+}
+
+type SuiteOptions = Omit<ConformanceOptions, "onPlan" | "onResult" | "signal" | "startAt">;
+
+/** @throws what `create` throws the first time, TypeError for a bad option. */
+export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
+  const { name, create, knownFailures = [], precision = "ieee", timeout = 60_000 } = options;
+  expectDates(knownFailures);
+  const classify = judgeBy(knownFailures, options.now ?? new Date());
+  let backend = await create();
+  let instrumented: Instrumented = instrument(backend);
+  const { caps } = backend;
+  const kernels = optionalKernels(backend);
+  const plan = planCases(caps, kernels, options);
+  const limitOf = (item: Case): number => Math.max(timeout, item.timeout ?? 0);
+
+  const renew = async (): Promise<void> => {
+    backend.dispose();
+    backend = await create();
+    instrumented = instrument(backend);
+  };
+
+  const runCase = async (index: number): Promise<CaseResult> => {
+    const item = plan[index] as Case;
+    const { id, group, op, dtype, column } = item;
+    const base = { id, group, ...(op && { op }), ...(dtype && { dtype }), ...(column && { column }) };
+    if (item.skip) return { ...base, status: "skipped", reason: item.skip, milliseconds: 0 };
+    const limit = limitOf(item);
+    const hung = classify({ ...base, status: "failed", reason: hangs(limit), milliseconds: limit });
+    options.onStart?.({ id, index, timeout: limit, hung });
+    const start = performance.now();
+    const elapsed = (): number => Math.round(performance.now() - start);
+    const context: Context = { backend: instrumented.backend, instrumented, create, precision };
+    instrumented.reset();
+    const violations = instrumented.violations.length;
+    try {
+      const measured = (await withTimeout(item.run(context), limit)) ?? {};
+      const violation = instrumented.violations[violations];
+      if (violation) throw new ConformanceFailure(violation);
+      const called = [...instrumented.called].filter((kernel) => kernels.includes(kernel));
+      return classify({ ...base, status: "passed", ...finite(measured), kernels: called, milliseconds: elapsed() });
+    } catch (error) {
+      if (error instanceof SkipCase) return { ...base, status: "skipped", reason: error.message, milliseconds: elapsed() };
+      const failed = classify({ ...base, status: "failed", reason: describe(error), milliseconds: elapsed() });
+      if (error instanceof Hang || error instanceof BackendLostError) await renew();
+      return failed;
+    }
+  };
+
+  return {
+    cases: plan.map((item) => ({ id: item.id, timeout: limitOf(item) })),
+    runCase,
+    stale: options.filter || options.groups ? [] : staleEntries(knownFailures, plan.map(({ id }) => id)),
+    report: (results) => ({
+      schemaVersion,
+      suite: "@striate/conformance",
+      backend: {
+        name,
+        dtypes: [...caps.dtypes],
+        nan: caps.nan,
+        deterministic: caps.deterministic,
+        syncRead: caps.syncRead,
+        kernels,
+      },
+      complete: results.length >= plan.length,
+      summary: summarize(results),
+      results,
+    }),
+    close: () => backend.dispose(),
+  };
+};
+
+/**
+ * Run the suite on a backend. Never throws for what a backend does wrong: that is a failed case. A kernel that loops for
+ * ever cannot be interrupted from inside; `runIsolated` of `@striate/conformance/node` can.
+ *
+ * @throws what `create` throws the first time, TypeError for a bad option.
+ */
+export const runConformance = async (options: ConformanceOptions): Promise<ConformanceReport> => {
+  const { startAt = 0, signal } = options;
+  const suite = await openSuite(options);
+  options.onPlan?.({ total: suite.cases.length });
+  const results: CaseResult[] = [];
+  const report = (result: CaseResult): void => {
+    results.push(result);
+    options.onResult?.(result);
+  };
+  let index = startAt;
+  for (; index < suite.cases.length && !signal?.aborted; index++) report(await suite.runCase(index));
+  if (index === suite.cases.length) suite.stale.forEach(report);
+  suite.close();
+  return { ...suite.report(results), complete: index === suite.cases.length };
+};

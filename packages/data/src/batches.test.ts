@@ -1,0 +1,156 @@
+import { createCpuBackend } from "@striate/backend-cpu";
+import type { Backend } from "@striate/core";
+import { ArgumentError, memoryUsage, scope } from "@striate/core";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { augment, normalize } from "./augment.js";
+import type { BatchOptions } from "./batches.js";
+import { batches } from "./batches.js";
+import { subset } from "./dataset.js";
+import { syntheticDataset } from "./synthetic.js";
+
+const dataset = syntheticDataset({ count: 23, seed: 1, channels: 2, height: 4, width: 5, classes: 7 });
+
+let backend: Backend;
+beforeAll(async () => {
+  backend = await createCpuBackend();
+});
+afterAll(() => backend.dispose());
+
+interface Seen {
+  readonly images: number[];
+  readonly labels: number[];
+  readonly indices: number[];
+  readonly index: number;
+}
+
+const collect = (options: Omit<BatchOptions, "backend">): Seen[] =>
+  Array.from(batches(dataset, { backend, ...options }), ({ images, labels, indices, index }) => ({
+    images: Array.from(images.dataSync()),
+    labels: Array.from(labels.dataSync()),
+    indices: [...indices],
+    index,
+  }));
+
+describe("batches", () => {
+  test("without a seed: the dataset in order, the rest last", () => {
+    const seen = collect({ size: 10 });
+    expect(seen.map(({ indices }) => indices.length)).toEqual([10, 10, 3]);
+    expect(seen.flatMap(({ indices }) => indices)).toEqual(Array.from({ length: 23 }, (_, i) => i));
+    expect(seen.flatMap(({ labels }) => labels)).toEqual([...dataset.labels]);
+    expect(seen.flatMap(({ images }) => images)).toEqual([...normalize(dataset, dataset)]);
+  });
+
+  test("shapes and dtypes", () => {
+    const [batch] = batches(dataset, { backend, size: 6 });
+    const whole = batches(dataset, { backend, size: 6 });
+    expect(whole.total).toBe(4);
+    for (const { images, labels, total } of whole) {
+      expect(images.dtype).toBe("float32");
+      expect(labels.dtype).toBe("int32");
+      expect(images.shape.slice(1)).toEqual([2, 4, 5]);
+      expect(labels.shape).toEqual([images.shape[0]]);
+      expect(total).toBe(4);
+    }
+    expect(batch?.images.isDisposed).toBe(true);
+  });
+
+  test("dropLast leaves the smaller batch out", () => {
+    expect(collect({ size: 10, dropLast: true }).length).toBe(2);
+    expect(collect({ size: 24, dropLast: true }).length).toBe(0);
+    expect(collect({ size: 23, dropLast: true }).length).toBe(1);
+  });
+
+  test("an epoch is a permutation by (seed, epoch)", () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.nat({ max: 100 }), fc.integer({ min: 1, max: 30 }), (seed, epoch, size) => {
+        const order = collect({ size, seed, epoch }).flatMap(({ indices }) => indices);
+        expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 23 }, (_, i) => i));
+        expect(collect({ size, seed, epoch }).flatMap(({ indices }) => indices)).toEqual(order);
+        // 23! orders: two of them are the same only if the epoch does not count.
+        expect(collect({ size, seed, epoch: epoch + 1 }).flatMap(({ indices }) => indices)).not.toEqual(order);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test("the order does not depend on the batch size", () => {
+    const orders = [1, 4, 23].map((size) => collect({ size, seed: 3 }).flatMap(({ indices }) => indices));
+    expect(orders[1]).toEqual(orders[0]);
+    expect(orders[2]).toEqual(orders[0]);
+  });
+
+  test("start resumes exactly", () => {
+    const options = { size: 4, seed: 8, epoch: 2, augment: { flip: "random", crop: { padding: 1 } } } as const;
+    const whole = collect(options);
+    for (let start = 0; start <= whole.length; start++)
+      expect(collect({ ...options, start })).toEqual(whole.slice(start));
+  });
+
+  test("can be iterated again", () => {
+    const sequence = batches(dataset, { backend, size: 5, seed: 1 });
+    const orders = [1, 2].map(() => Array.from(sequence, ({ indices }) => [...indices]));
+    expect(orders[1]).toEqual(orders[0]);
+  });
+
+  test("augments as augment does, without shuffling if so asked", () => {
+    const options = { flip: "alternating" } as const;
+    const [first] = collect({ size: 5, seed: 4, epoch: 1, shuffle: false, augment: options });
+    expect(first?.indices).toEqual([0, 1, 2, 3, 4]);
+    const raw = { ...subset(dataset, [0, 1, 2, 3, 4]), indices: [0, 1, 2, 3, 4] };
+    const images = augment(raw, options, { seed: 4, epoch: 1 });
+    expect(images).not.toEqual(raw.images);
+    expect(first?.images).toEqual([...normalize({ ...raw, images }, dataset)]);
+  });
+
+  test("normalizes as told", () => {
+    const [first] = collect({ size: 23, normalize: { mean: [0, 0], std: [1, 1] } });
+    expect(first?.images).toEqual([...Float32Array.from(dataset.images, (value) => value / 255)]);
+  });
+
+  test("works in for await", async () => {
+    let seen = 0;
+    for await (const { labels } of batches(dataset, { backend, size: 8, seed: 1 }))
+      seen += (await labels.data()).length;
+    expect(seen).toBe(23);
+  });
+
+  test("leaves no tensor behind: at the end, after break, after throw, after dispose, in a scope", () => {
+    const before = memoryUsage(backend);
+    const sequence = batches(dataset, { backend, size: 4, seed: 1 });
+    for (const _ of sequence) expect(memoryUsage(backend).tensors).toBe(before.tensors + 2);
+    for (const _ of sequence) break;
+    expect(() => {
+      for (const _ of sequence) throw new Error("mine");
+    }).toThrow("mine");
+    for (const { images } of sequence) images.dispose();
+    scope(() => {
+      for (const _ of sequence) break;
+    });
+    const after = memoryUsage(backend);
+    expect([after.tensors, after.bytes]).toEqual([before.tensors, before.bytes]);
+  });
+
+  test("no images: no batches", () => {
+    expect(batches(subset(dataset, []), { backend, size: 4, seed: 1 }).total).toBe(0);
+    expect([...batches(subset(dataset, []), { backend, size: 4, seed: 1 })]).toEqual([]);
+  });
+
+  test.each<[string, Partial<BatchOptions>]>([
+    ["size", { size: 0 }],
+    ["size", { size: 2.5 }],
+    ["seed", { seed: -1 }],
+    ["epoch", { epoch: -1 }],
+    ["start", { start: 7 }],
+    ["start", { start: -1 }],
+    ["shuffle", { shuffle: true }],
+    ["augment", { augment: {} }],
+    ["crop.padding", { seed: 1, augment: { crop: { padding: 4 } } }],
+    ["mean", { normalize: { mean: [0], std: [1, 1] } }],
+    ["std", { normalize: { mean: [0, 0], std: [1, -1] } }],
+  ])("refuses a wrong %s at once", (argument, wrong) => {
+    const act = () => batches(dataset, { backend, size: 4, ...wrong });
+    expect(act).toThrow(ArgumentError);
+    expect(act).toThrow(argument);
+  });
+});

@@ -1,0 +1,104 @@
+import type { Backend, Tensor } from "@striate/core";
+import { ArgumentError, permutation, tensor } from "@striate/core";
+import { expectCount, expectSeed } from "./arguments.js";
+import type { AugmentOptions, Normalization } from "./augment.js";
+import { augment, expectAugmentOptions, expectNormalization, normalize } from "./augment.js";
+import type { ImageDataset } from "./dataset.js";
+import { subset } from "./dataset.js";
+import { streams } from "./streams.js";
+
+export interface BatchOptions {
+  readonly backend: Backend;
+  /** Images a batch. */
+  readonly size: number;
+  /** Order and augmentation are a function of (seed, epoch). Without it: no shuffling, no augmentation. */
+  readonly seed?: number | undefined;
+  /** Counted from 0. */
+  readonly epoch?: number | undefined;
+  /** Default: true where there is a `seed`. */
+  readonly shuffle?: boolean | undefined;
+  /** Needs a `seed`. */
+  readonly augment?: AugmentOptions | undefined;
+  /** Leaves the last batch out when it would be smaller than `size`. Default: false. */
+  readonly dropLast?: boolean | undefined;
+  /** Default: the dataset's own statistics. Mean 0 and std 1 give value / 255. */
+  readonly normalize?: Normalization | undefined;
+  /** First batch to make: batch `start` onwards are the same as in a run from 0, so an epoch can be resumed. */
+  readonly start?: number | undefined;
+}
+
+/** The tensors live until the next batch is asked for; `detach()` them to keep them longer. */
+export interface Batch {
+  /** float32 [B, C, H, W], normalized. */
+  readonly images: Tensor;
+  /** int32 [B]. */
+  readonly labels: Tensor;
+  /** Where the images lie in the dataset. */
+  readonly indices: Int32Array;
+  /** Number of this batch in its epoch, from 0. */
+  readonly index: number;
+  /** Batches in an epoch. */
+  readonly total: number;
+}
+
+/** One epoch. Can be iterated again, with the same batches. */
+export interface BatchSequence extends Iterable<Batch> {
+  /** Batches in the epoch, those before `start` included. */
+  readonly total: number;
+}
+
+/**
+ * The batches of one epoch. The order is permutation(count) by (seed, epoch); `start` skips batches without making
+ * them.
+ * @throws ArgumentError for options that do not fit; nothing is thrown later
+ */
+export const batches = (dataset: ImageDataset, options: BatchOptions): BatchSequence => {
+  const { backend, size, seed, epoch = 0, augment: augmentation, dropLast = false, start = 0 } = options;
+  const { shuffle = seed !== undefined, normalize: normalization = dataset } = options;
+  expectCount("batches", "size", size, 1);
+  expectCount("batches", "epoch", epoch, 0, 2 ** 32 - 1);
+  if (seed !== undefined) expectSeed("batches", seed);
+  else if (shuffle || augmentation !== undefined)
+    throw new ArgumentError(`batches: ${shuffle ? "shuffle" : "augment"} needs a seed`);
+  if (augmentation !== undefined) expectAugmentOptions(augmentation, dataset);
+  expectNormalization(normalization, dataset.channels);
+  const total = dropLast ? Math.floor(dataset.count / size) : Math.ceil(dataset.count / size);
+  expectCount("batches", "start", start, 0, total);
+
+  const order = (): Uint32Array | Int32Array =>
+    shuffle && seed !== undefined
+      ? permutation(dataset.count, { seed, stream: streams.shuffle, offset: epoch })
+      : Int32Array.from({ length: dataset.count }, (_, i) => i);
+
+  const makeBatch = (indices: Int32Array, index: number): Batch => {
+    const chosen = { ...subset(dataset, indices), indices };
+    const shown =
+      augmentation !== undefined && seed !== undefined
+        ? { ...chosen, images: augment(chosen, augmentation, { seed, epoch }) }
+        : chosen;
+    const shape = [chosen.count, chosen.channels, chosen.height, chosen.width];
+    return {
+      images: tensor(normalize(shown, normalization), { backend, shape }),
+      labels: tensor(Int32Array.from(chosen.labels), { backend, shape: [chosen.count], dtype: "int32" }),
+      indices,
+      index,
+      total,
+    };
+  };
+
+  return {
+    total,
+    *[Symbol.iterator]() {
+      const places = order();
+      for (let index = start; index < total; index++) {
+        const batch = makeBatch(Int32Array.from(places.subarray(index * size, (index + 1) * size)), index);
+        try {
+          yield batch;
+        } finally {
+          // The caller's own dispose(), or a scope around the loop's body, may have come first.
+          for (const made of [batch.images, batch.labels]) if (!made.isDisposed) made.dispose();
+        }
+      }
+    },
+  };
+};

@@ -1,0 +1,245 @@
+import { type Agreement, compareOutputs, tolerance } from "./agreement.js";
+import type { Outputs, Session, Task } from "./peer.js";
+import { batchOf, flopOf, type Inputs, inputsOf, type Problem, probeOf, withBatch } from "./problem.js";
+import { summarizeRatio, type Summary } from "./statistics.js";
+import type { Workload } from "./workloads.js";
+
+export interface MeasureOptions {
+  /** Samples of each peer, at most. */
+  readonly rounds: number;
+  /** Seconds that one peer may spend on one workload. */
+  readonly maxTime: number;
+  /** Seconds since any fixed moment. */
+  readonly now: () => number;
+  /** Called before everything that takes time. */
+  readonly onStage: (peer: string, stage: string) => void;
+}
+
+export interface Measured {
+  readonly status: "measured";
+  /** Images in a run, null where the problem has no batch. May be smaller than the workload's. */
+  readonly batch: number | null;
+  readonly flop: number;
+  /** Seconds a run, one a round; each the mean of `repeats` runs. */
+  readonly samples: readonly number[];
+  readonly repeats: number;
+  /** The only sample is the first run: there was no time for another. */
+  readonly cold: boolean;
+  /** With the first peer, at this peer's batch; null for the first peer itself. */
+  readonly agreement: Agreement | null;
+}
+
+export type Cell =
+  | Measured
+  /** It would take longer than `maxTime`. */
+  | { readonly status: "overBudget"; readonly reason: string }
+  /** Its results are not those of the first peer, so its time means nothing. */
+  | { readonly status: "disagrees"; readonly reason: string; readonly agreement: Agreement }
+  | { readonly status: "failed"; readonly reason: string };
+
+export interface NamedCell {
+  readonly peer: string;
+  readonly cell: Cell;
+  /** How many times the first peer is faster, in images or runs a second; null for itself and without both times. */
+  readonly ratio: Summary | null;
+}
+
+export interface WorkloadResult {
+  readonly workload: Workload;
+  readonly cells: readonly NamedCell[];
+}
+
+/** Images a second; runs a second where there are none. */
+export const ratesOf = ({ batch, samples }: Measured): number[] => samples.map((seconds) => (batch ?? 1) / seconds);
+
+/** A run that takes longer than this share of `maxTime` is done with fewer images, where there are fewer. */
+const LONGEST_RUN = 1 / 30;
+/** A sample repeats its runs until it takes this share of `maxTime`. */
+const SHORTEST_SAMPLE = 1 / 120;
+
+/** A peer on its way through one workload. */
+interface Runner {
+  readonly name: string;
+  readonly session: Session;
+  readonly problem: Problem;
+  readonly task: Task;
+  readonly agreement: Agreement | null;
+  readonly samples: number[];
+  /** Seconds of the last run. */
+  last: number;
+  repeats: number;
+  /** Seconds spent so far. */
+  spent: number;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const seconds = (value: number): string => `${value < 10 ? value.toPrecision(2) : Math.round(value)} s`;
+
+const timed = async (now: () => number, work: () => void | Promise<void>): Promise<number> => {
+  const start = now();
+  await work();
+  return now() - start;
+};
+
+/** Seconds that one operation takes the peer, from a smaller problem. */
+const probe = async (session: Session, problem: Problem, now: () => number): Promise<number> => {
+  const small = probeOf(problem);
+  const task = session.prepare(small, inputsOf(small));
+  try {
+    return (await timed(now, () => task.run())) / flopOf(small);
+  } finally {
+    task.dispose();
+  }
+};
+
+/** The problem with as many images as the peer can do in `limit` seconds, one at least. */
+const fitBatch = (problem: Problem, secondsPerFlop: number, limit: number): Problem => {
+  let fitting = problem;
+  for (let batch = batchOf(problem) ?? 1; batch > 1; ) {
+    if (flopOf(fitting) * secondsPerFlop <= limit) break;
+    batch = batch >> 1;
+    fitting = withBatch(problem, batch);
+  }
+  return fitting;
+};
+
+/** The first run of a problem, which stays ready to run again. */
+const firstRun = async (session: Session, problem: Problem, inputs: Inputs, now: () => number) => {
+  const task = session.prepare(problem, inputs);
+  try {
+    const time = await timed(now, () => task.run());
+    return { task, time, outputs: await task.outputs() };
+  } catch (error) {
+    task.dispose();
+    throw error;
+  }
+};
+
+const isOf = <T extends object>(value: T | Cell): value is T => !("status" in value);
+
+/**
+ * Time `workload` on all peers, which take turns. Before that, every peer has to give the results of the first: both run
+ * the very same problem, with the batch that suits the slower one. What a peer cannot do is in its cell.
+ */
+export const measure = async (
+  workload: Workload,
+  sessions: ReadonlyMap<string, Session>,
+  { rounds, maxTime, now, onStage }: MeasureOptions,
+): Promise<WorkloadResult> => {
+  const cells = new Map<string, Cell>();
+  const runners: Runner[] = [];
+
+  /** Results of the first peer for problems of any batch. */
+  const reference = async (problem: Problem, inputs: Inputs): Promise<Outputs> => {
+    const first = runners[0] as Runner;
+    onStage(first.name, "checking");
+    const { task, outputs } = await firstRun(first.session, problem, inputs, now);
+    task.dispose();
+    return outputs;
+  };
+
+  const start = async (name: string, session: Session): Promise<Runner | Cell> => {
+    onStage(name, "probing");
+    const began = now();
+    const secondsPerFlop = await probe(session, workload.problem, now);
+    const problem = fitBatch(workload.problem, secondsPerFlop, maxTime * LONGEST_RUN);
+    const expected = flopOf(problem) * secondsPerFlop;
+    if (expected > maxTime)
+      return { status: "overBudget", reason: `a run would take about ${seconds(expected)}, the limit is ${seconds(maxTime)}` };
+    onStage(name, "checking");
+    const inputs = inputsOf(problem);
+    const { task, time, outputs } = await firstRun(session, problem, inputs, now);
+    const spent = now() - began;
+    let agreement: Agreement | null = null;
+    if (runners.length > 0) {
+      try {
+        agreement = compareOutputs(await reference(problem, inputs), outputs, inputs.tensors);
+      } catch (error) {
+        task.dispose();
+        throw error;
+      }
+      if (!(agreement.error <= tolerance)) {
+        task.dispose();
+        const { output, error } = agreement;
+        const reason = `${output} is off by ${error.toPrecision(2)} from ${runners[0]?.name}, more than ${tolerance}`;
+        return { status: "disagrees", reason, agreement };
+      }
+    }
+    return { name, session, problem, task, agreement, samples: [], last: time, repeats: 1, spent };
+  };
+
+  /** The first runs are slower than those after them, until the engine has compiled what is hot. */
+  const warmUp = async (runner: Runner): Promise<void> => {
+    onStage(runner.name, "warming up");
+    const until = now() + maxTime * SHORTEST_SAMPLE;
+    if (runner.last < maxTime * SHORTEST_SAMPLE)
+      do {
+        runner.last = await timed(now, () => runner.task.run());
+        runner.spent += runner.last;
+      } while (now() < until);
+    runner.repeats = Math.max(1, Math.round((maxTime * SHORTEST_SAMPLE) / runner.last));
+  };
+
+  const sample = async (runner: Runner, round: number): Promise<void> => {
+    onStage(runner.name, `round ${round + 1} of ${rounds}`);
+    const time = await timed(now, async () => {
+      for (let i = 0; i < runner.repeats; i++) await runner.task.run();
+    });
+    runner.last = time / runner.repeats;
+    runner.samples.push(runner.last);
+    runner.spent += time;
+  };
+
+  /** A failure ends the peer's part in this workload, not the others'. */
+  const guarded = async (runner: Runner, work: () => Promise<void>): Promise<void> => {
+    if (cells.has(runner.name)) return;
+    try {
+      await work();
+    } catch (error) {
+      cells.set(runner.name, { status: "failed", reason: messageOf(error) });
+    }
+  };
+
+  try {
+    for (const [name, session] of sessions) {
+      try {
+        const started = await start(name, session);
+        if (isOf(started)) runners.push(started);
+        else cells.set(name, started);
+      } catch (error) {
+        cells.set(name, { status: "failed", reason: messageOf(error) });
+      }
+    }
+    for (const runner of runners) await guarded(runner, () => warmUp(runner));
+    for (let round = 0; round < rounds; round++)
+      for (const runner of runners)
+        if (runner.spent + runner.last * runner.repeats <= maxTime) await guarded(runner, () => sample(runner, round));
+  } finally {
+    for (const { task } of runners) task.dispose();
+  }
+
+  for (const { name, problem, samples, last, repeats, agreement } of runners) {
+    if (cells.has(name)) continue;
+    const cold = samples.length === 0;
+    cells.set(name, {
+      status: "measured",
+      batch: batchOf(problem),
+      flop: flopOf(problem),
+      samples: cold ? [last] : samples,
+      repeats,
+      cold,
+      agreement,
+    });
+  }
+  return { workload, cells: withRatios([...sessions.keys()], cells) };
+};
+
+const withRatios = (names: readonly string[], cells: ReadonlyMap<string, Cell>): NamedCell[] => {
+  const base = cells.get(names[0] as string);
+  return names.map((peer, i) => {
+    const cell = cells.get(peer) as Cell;
+    const both = i > 0 && base?.status === "measured" && cell.status === "measured";
+    return { peer, cell, ratio: both ? summarizeRatio(ratesOf(base), ratesOf(cell)) : null };
+  });
+};

@@ -1,0 +1,126 @@
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import type { Workload } from "./workloads.js";
+
+export interface Options {
+  /** In the order in which they are to run; the first is what the others are compared with. */
+  readonly peers: readonly string[];
+  readonly workloads: readonly Workload[];
+  readonly rounds: number;
+  /** Seconds. */
+  readonly maxTime: number;
+  /** A file for the results, `-` for standard output. */
+  readonly json: string | null;
+  /** Only name peers and workloads. */
+  readonly list: boolean;
+}
+
+/** Where help and complaints go. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+interface Flags {
+  filter?: string[];
+  peers?: string[];
+  rounds?: number;
+  maxTime?: number;
+  json?: string;
+  quick?: true;
+  list?: true;
+}
+
+const defaults = { rounds: 5, maxTime: 60 } as const;
+const quick = { rounds: 3, maxTime: 6 } as const;
+
+const names = (value: string, before: readonly string[] = []): string[] => [
+  ...before,
+  ...value
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== ""),
+];
+
+const count = (value: string): number => {
+  const n = Number(value);
+  if (!Number.isSafeInteger(n) || n < 1) throw new InvalidArgumentError("Expected a whole number, 1 or more.");
+  return n;
+};
+
+const duration = (value: string): number => {
+  const n = Number(value);
+  if (value.trim() === "" || !(n > 0) || n === Number.POSITIVE_INFINITY)
+    throw new InvalidArgumentError("Expected seconds, more than 0.");
+  return n;
+};
+
+const examples = `
+Examples:
+  npm run bench                                 everything, about five minutes
+  npm run bench -- --quick                      less exact; leaves out what a peer takes too long for
+  npm run bench -- --filter lenet,matmul        only workloads with these in their names
+  npm run bench -- --peers striate:cpu          one peer, compared with none
+  npm run bench -- --json results.json          the table, and all samples in a file
+  npm run bench -- --json - > results.json      the table on standard error
+
+What the table says:
+  A run is one product, one convolution or one step of training. Peers take turns; a peer that is too slow for a
+  batch gets a smaller one, and images a second are compared. The ratio is that of the medians, with the least and the
+  greatest of any round. A peer is timed only if its results are those of the first: of an op, the output; of a
+  training step, the loss, every updated parameter and the running statistics.
+
+Exit codes:
+  0  done; what a peer could not do in time is in the table
+  1  a peer disagrees with the first, or failed
+  2  a wrong option or value
+  3  the results cannot be written`;
+
+/**
+ * The options in `args`.
+ *
+ * @throws CommanderError after it has written help (exitCode 0) or what is wrong (another one).
+ */
+export const parseOptions = (
+  args: readonly string[],
+  available: { readonly peers: readonly string[]; readonly workloads: readonly Workload[] },
+  output: Output,
+): Options => {
+  const program = new Command()
+    .name("npm run bench --")
+    .usage("[options]")
+    .description("Times Striate beside its peers, in one process, after checking that they agree.")
+    .option("-f, --filter <texts>", "only workloads with one of these texts in their names, comma-separated", names)
+    .option("-p, --peers <names>", `which, the first is compared with the others (default: ${available.peers.join(",")})`, names)
+    .option("-r, --rounds <n>", `samples of each peer at most (default: ${defaults.rounds})`, count)
+    .option("-t, --max-time <seconds>", `for one peer on one workload, roughly (default: ${defaults.maxTime})`, duration)
+    .option("-j, --json <file>", "write all results there; - for standard output")
+    .option("-q, --quick", `the same as --rounds ${quick.rounds} --max-time ${quick.maxTime}`)
+    .option("-l, --list", "list peers and workloads, time nothing")
+    .helpOption("-h, --help", "show this help")
+    .addHelpText("after", examples)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => output.out(text), writeErr: (text) => output.err(text) });
+  program.parse(args, { from: "user" });
+  const flags = program.opts<Flags>();
+
+  const { peers = [...available.peers], filter = [""] } = flags;
+  for (const peer of peers)
+    if (!available.peers.includes(peer))
+      program.error(`error: there is no peer ${JSON.stringify(peer)}; there are ${available.peers.join(", ")}`);
+  if (peers.length === 0) program.error("error: --peers names no peer");
+  const workloads = available.workloads.filter(({ name }) => filter.some((text) => name.includes(text)));
+  if (workloads.length === 0)
+    program.error(`error: no workload has ${filter.join(" or ")} in its name; --list names all of them`);
+  const base = flags.quick ? quick : defaults;
+  return {
+    peers: [...new Set(peers)],
+    workloads,
+    rounds: flags.rounds ?? base.rounds,
+    maxTime: flags.maxTime ?? base.maxTime,
+    json: flags.json ?? null,
+    list: flags.list ?? false,
+  };
+};
+
+export { CommanderError };

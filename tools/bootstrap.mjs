@@ -1,0 +1,198 @@
+// The way in: `node tools/bootstrap.mjs <command> [args]`, behind every script of the root package.json. It makes a fresh
+// clone ready (install, build) and then runs the command. Plain Node without dependencies, because nothing is installed
+// yet. Standard output belongs to the command: all that is said here goes to standard error.
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { acquireLock } from "./lock.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+/**
+ * `build`: what to build first, as a turbo filter. `main`: a module that is then run in this process, so that it owns
+ * the standard streams, the signals and the exit code. `tool`: a tool to run instead, with its first arguments.
+ * @type {Record<string, { build?: string, main?: string, tool?: string[], env?: Record<string, string> }>}
+ */
+const commands = {
+  cifar10: { build: "@striate/app-cifar10", main: "apps/cifar10/dist/main.js" },
+  conformance: { build: "@striate/app-conformance", main: "apps/conformance/dist/main.js" },
+  bench: { build: "@striate/bench", main: "tools/bench/dist/main.js" },
+  test: { main: "tools/test.mjs" },
+  "test:full": { main: "tools/test.mjs", env: { STRIATE_FULL: "1" } },
+  build: { tool: ["turbo/bin/turbo", "run", "build", "--output-logs=errors-only"] },
+  typecheck: { tool: ["turbo/bin/turbo", "run", "typecheck", "--output-logs=errors-only"] },
+  lint: { tool: ["@biomejs/biome/bin/biome", "check"] },
+  format: { tool: ["@biomejs/biome/bin/biome", "check", "--write"] },
+};
+
+/** @param {string} message */
+const say = (message) => process.stderr.write(`striate: ${message}\n`);
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+const fail = (message) => {
+  say(message);
+  process.exit(1);
+};
+
+/** @param {string} version */
+const numbers = (version) => version.split(".").map(Number);
+
+const checkNode = () => {
+  const wanted = manifest.engines.node.replace(">=", "");
+  const [major = 0, minor = 0] = numbers(process.versions.node);
+  const [wantedMajor = 0, wantedMinor = 0] = numbers(wanted);
+  if (major < wantedMajor || (major === wantedMajor && minor < wantedMinor))
+    fail(`needs Node ${wanted} or later, but this is Node ${process.versions.node} (${process.execPath})`);
+};
+
+/** Settings of the npm that started this (its log level, above all) must not reach the tools. */
+const toolEnvironment = () => {
+  const env = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", TURBO_NO_UPDATE_NOTIFIER: "1", DO_NOT_TRACK: "1" };
+  for (const name of Object.keys(env)) if (/^npm_config_loglevel$/i.test(name)) delete env[name];
+  env.PATH = `${join(root, "node_modules", ".bin")}${process.platform === "win32" ? ";" : ":"}${process.env.PATH ?? ""}`;
+  return env;
+};
+
+/** @type {import("node:child_process").ChildProcess | undefined} */
+let child;
+
+/**
+ * @param {string} file
+ * @param {string[]} args
+ * @param {{ quiet: boolean, shell?: boolean }} options `quiet` shows the output only when the program fails
+ * @returns {Promise<number>} the exit code; 128 + the signal's number where a signal ended it
+ */
+const execute = (file, args, { quiet, shell = false }) =>
+  new Promise((resolve, reject) => {
+    /** @type {Buffer[]} */
+    const output = [];
+    const stdio = quiet ? /** @type {const} */ (["ignore", "pipe", "pipe"]) : "inherit";
+    child = spawn(file, args, { cwd: root, stdio, shell, env: toolEnvironment() });
+    child.stdout?.on("data", (chunk) => output.push(chunk));
+    child.stderr?.on("data", (chunk) => output.push(chunk));
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      child = undefined;
+      const status = code ?? 128 + (signal ? constants.signals[signal] : 0);
+      if (status !== 0) process.stderr.write(Buffer.concat(output));
+      resolve(status);
+    });
+  });
+
+/** @param {string} path inside node_modules */
+const installed = (path) => join(root, "node_modules", path);
+
+/** The manifests of the root and of every workspace package, as pnpm-workspace.yaml lists them, and the lockfile. */
+const installInputs = () => {
+  const files = ["pnpm-lock.yaml", "pnpm-workspace.yaml", ".npmrc", "package.json", "examples/package.json"];
+  for (const group of ["packages", "apps", "tools"])
+    for (const name of readdirSync(join(root, group)).sort()) files.push(`${group}/${name}/package.json`);
+  return files.filter((file) => existsSync(join(root, file)));
+};
+
+/** Changes when what is installed must change. */
+const installStamp = () => {
+  const hash = createHash("sha256").update(`${process.platform} ${process.arch}\n`);
+  for (const file of installInputs()) {
+    const content = readFileSync(join(root, file));
+    hash.update(`${file} ${content.length}\n`).update(content);
+  }
+  return hash.digest("hex");
+};
+
+const install = async () => {
+  const stampFile = installed(".striate-install");
+  const stamp = installStamp();
+  if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
+
+  say("installing dependencies …");
+  const started = performance.now();
+  const npx = [
+    "--yes",
+    "--loglevel=error",
+    manifest.packageManager,
+    "install",
+    "--frozen-lockfile",
+    "--prefer-offline",
+  ];
+  // Windows starts npx.cmd through a shell only.
+  const status = await execute("npx", npx, { quiet: true, shell: process.platform === "win32" });
+  if (status !== 0)
+    fail(
+      `the installation failed (${manifest.packageManager}, exit code ${status}). The first start needs the npm ` +
+        `registry. After a change of dependencies, run: npx --yes ${manifest.packageManager} install`,
+    );
+  writeFileSync(stampFile, stamp);
+  say(`installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+};
+
+/** @param {string} name of the workspace package that is wanted, built after all that it depends on */
+const build = async (name) => {
+  const notice = setTimeout(() => say("building …"), 1000);
+  const turbo = [installed("turbo/bin/turbo"), "run", "build", `--filter=${name}`, "--output-logs=errors-only"];
+  const status = await execute(process.execPath, turbo, { quiet: true });
+  clearTimeout(notice);
+  if (status !== 0) fail(`the build of ${name} failed`);
+};
+
+/** @param {{ build?: string }} command */
+const prepare = async (command) => {
+  const lock = await acquireLock(join(root, ".turbo", "bootstrap.lock"), (owner) =>
+    say(`another start (${owner}) is setting up; waiting for it …`),
+  );
+  /** @type {NodeJS.SignalsListener} */
+  const stop = (signal) => {
+    child?.kill(signal);
+    lock.release();
+    process.exit(128 + constants.signals[signal]);
+  };
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  process.on("exit", lock.release);
+  await install();
+  if (command.build !== undefined) await build(command.build);
+  lock.release();
+  process.off("SIGINT", stop).off("SIGTERM", stop).off("exit", lock.release);
+};
+
+/**
+ * npm passes the terminal's SIGINT on to a process that had it from the terminal already. A program that leaves at once
+ * on the second SIGINT would never get to finish its step, so the copy is dropped.
+ */
+const dropRepeatedInterrupts = () => {
+  const window = 250; // milliseconds; npm's copy comes within a few, a second key press does not
+  const emit = process.emit.bind(process);
+  let last = Number.NEGATIVE_INFINITY;
+  /** @param {[any, ...any[]]} event */
+  process.emit = (...event) => {
+    if (event[0] === "SIGINT") {
+      const now = performance.now();
+      if (now - last < window) return true;
+      last = now;
+    }
+    return /** @type {Function} */ (emit)(...event);
+  };
+};
+
+checkNode();
+const [name = "", ...args] = process.argv.slice(2);
+const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+if (command === undefined)
+  fail(`${name === "" ? "no command" : `unknown command "${name}"`}; one of: ${Object.keys(commands).join(", ")}`);
+await prepare(command);
+Object.assign(process.env, command.env);
+if (command.tool !== undefined) {
+  const [tool = "", ...first] = command.tool;
+  process.exitCode = await execute(process.execPath, [installed(tool), ...first, ...args], { quiet: false });
+} else if (command.main !== undefined) {
+  const main = join(root, command.main);
+  process.argv = [process.execPath, main, ...args];
+  if (process.env.npm_lifecycle_event !== undefined) dropRepeatedInterrupts();
+  await import(pathToFileURL(main).href);
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+// Workspace packages resolve to their TypeScript sources: tests need no build.
+const conditions = ["striate-source"];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  test: {
+    include: ["{packages,apps,tools}/*/src/**/*.test.ts"],
+    environment: "node",
+    testTimeout: 30_000,
+  },
+});
