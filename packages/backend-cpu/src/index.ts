@@ -1,4 +1,4 @@
-import { type Backend, DisposedError, defineBackend, type HostArray, StriateError } from "@striate/core/backend";
+import { ArgumentError, type Backend, DisposedError, defineBackend, type HostArray } from "@striate/core/backend";
 import { activationKernels } from "./kernels/activation.js";
 import { argReduceKernels } from "./kernels/arg-reduce.js";
 import { batchNormKernels } from "./kernels/batch-norm.js";
@@ -66,7 +66,7 @@ export const createCpuBackend = async (options: CpuBackendOptions = {}): Promise
   const { poolBytes = DEFAULT_POOL_BYTES, codegen = true } = options;
   const name = "cpu";
   if (!(poolBytes >= 0))
-    throw new StriateError("argument", `createCpuBackend: poolBytes is ${poolBytes}, expected a number of at least 0`);
+    throw new ArgumentError(`createCpuBackend: poolBytes is ${poolBytes}, expected a number of at least 0`);
   const allocator = createAllocator(name, poolBytes);
   let disposed = false;
   const expectAlive = (what: string): void => {

@@ -130,8 +130,8 @@ export const conv2dKernels = (gemm: Gemm): Conv2dKernels => {
     // Y = W · X + bias
     conv2d: {
       run: ({ inputs, outputs: [y], attrs }) => {
-        const [x, w] = inputs;
-        const bias = inputs.length === 3 ? inputs[2].storage.elements : undefined;
+        const [x, w, b] = inputs;
+        const bias = b?.storage.elements;
         const outputs = (w.shape[0] as number) / attrs.groups;
         eachPart(scratch, x, w, y, attrs, (part) => {
           load(x, part);
