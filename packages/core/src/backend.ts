@@ -21,6 +21,7 @@ import type { DType, HostArray } from "./dtype.js";
 export type { DType, HostArray } from "./dtype.js";
 export { bytesPerElement, hostArray, isFloat } from "./dtype.js";
 export {
+  ArgumentError,
   BackendLostError,
   DisposedError,
   IndexError,
@@ -29,7 +30,7 @@ export {
   StriateError,
   UnsupportedError,
 } from "./errors.js";
-export { philox4x32 } from "./random/philox.js";
+export { philox4x32, randomWords } from "./random/philox.js";
 export { broadcastStrides, collapseAxes, rowMajorStrides, sizeOf } from "./shape.js";
 
 export type Shape = readonly number[];
@@ -77,7 +78,10 @@ export type UnaryKind =
   | "sigmoid"
   | "erf";
 
-/** `div` and `pow` take floats only, the others also int32 (wrapping). `max` and `min` propagate NaN. */
+/**
+ * `div` and `pow` take floats only, the others also int32 and uint8 (wrapping). `max` and `min` propagate NaN.
+ * pow(x, 0) = 1 for every x; pow(1, NaN) and pow(±1, ±Infinity) are unspecified.
+ */
 export type BinaryKind = "add" | "sub" | "mul" | "div" | "max" | "min" | "pow";
 
 export type CompareKind = "eq" | "ne" | "lt" | "le";
@@ -116,7 +120,10 @@ export interface Conv2dAttrs {
   readonly groups: number;
 }
 
-/** A pooling window. With `ceilMode` the last window may reach past the padding: clip it, the output shape is right. */
+/**
+ * A pooling window. With `ceilMode` the last window may reach past the padding: clip it, the output shape is right.
+ * Every window has at least one element of the image.
+ */
 export interface PoolAttrs extends Window2d {
   readonly ceilMode: boolean;
 }
@@ -136,10 +143,16 @@ type Op<I extends number, O extends number, A = object> = { in: I; out: O; attrs
  * Open for declaration merging: a third party may add optional ops.
  */
 export interface OpMap {
+  // Arithmetic ops without a word on dtypes take floats, and the output has the first input's dtype; `reduce`, `argReduce`,
+  // `scatterAdd`, `cumsum` and `clamp` take int32 and uint8 too, data movement takes every dtype.
+
   // ---- required ------------------------------------------------------------------------------------------------
   /** Every element becomes `value` (bool: 0 or 1). */
   fill: Op<0, 1, { readonly value: number }>;
-  /** To the output's dtype. float to integer truncates towards zero; anything to bool is `x != 0`. */
+  /**
+   * To the output's dtype. float to integer truncates towards zero (unspecified outside the integer's range and for
+   * NaN); anything to bool is `x != 0`.
+   */
   cast: Op<1, 1>;
   unary: Op<1, 1, { readonly kind: UnaryKind }>;
   /** Operands have the output's rank; each dimension equals the output's or is 1 (broadcast). */
@@ -254,17 +267,20 @@ export type Attrs<K extends OpName> = OpMap[K]["attrs"];
 // ---------------------------------------------------------------------------------------------------------------
 // Kernels
 
-type Tuple<T, N extends number> = N extends 0
-  ? readonly []
-  : N extends 1
-    ? readonly [T]
-    : N extends 2
-      ? readonly [T, T]
-      : N extends 3
-        ? readonly [T, T, T]
-        : N extends 5
-          ? readonly [T, T, T, T, T]
-          : readonly T[];
+/** N times T; a last one that may be missing for 2 | 3. */
+type Tuple<T, N extends number> = number extends N
+  ? readonly T[]
+  : N extends 0
+    ? readonly []
+    : N extends 1
+      ? readonly [T]
+      : 3 extends N
+        ? 2 extends N
+          ? readonly [T, T, T?]
+          : readonly [T, T, T]
+        : N extends 2
+          ? readonly [T, T]
+          : readonly [T, T, T, T, T];
 
 export interface Call<K extends OpName, S extends Storage = Storage> {
   readonly op: K;

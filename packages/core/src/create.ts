@@ -30,9 +30,8 @@ export type NestedData = number | boolean | readonly NestedData[];
 
 /** The shape of nested arrays, going by the first of each. */
 const nestedShape = (value: NestedData): number[] => {
-  if (typeof value !== "object") return [];
-  const [first] = value;
-  return [value.length, ...(first === undefined ? [] : nestedShape(first))];
+  if (!Array.isArray(value)) return [];
+  return [value.length, ...(value.length > 0 ? nestedShape(value[0]) : [])];
 };
 
 const flattenInto = (out: number[], value: NestedData, shape: Shape, axis: number): void => {

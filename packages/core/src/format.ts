@@ -4,11 +4,11 @@ import { formatShape, rowMajorStrides } from "./shape.js";
 
 export interface FormatOptions {
   /** Significant digits of floats. Default 4. */
-  readonly precision?: number;
+  readonly precision?: number | undefined;
   /** Axes longer than this show their first and last `edge` entries only. Default 6. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** Default 3. */
-  readonly edge?: number;
+  readonly edge?: number | undefined;
 }
 
 /** `float32 [2, 3] on cpu` */

@@ -1,5 +1,12 @@
 import type { GradNode } from "./autograd/node.js";
-import { type Backend, bytesPerElement, type HostArray, type Operand, type Storage, type TensorSpec } from "./backend.js";
+import {
+  type Backend,
+  bytesPerElement,
+  type HostArray,
+  type Operand,
+  type Storage,
+  type TensorSpec,
+} from "./backend.js";
 import {
   BackendLostError,
   DisposedError,

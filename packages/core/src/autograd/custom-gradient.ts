@@ -1,5 +1,7 @@
 import { isRecording, withContext } from "../context.js";
 import { expectOperands, recordCustom } from "../dispatch.js";
+import { isFloat } from "../dtype.js";
+import { GradientError } from "../errors.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
 
@@ -17,7 +19,7 @@ export interface CustomGradient {
 
 /**
  * A function with a gradient of its own, for when the recorded one is slow, unstable or not what is wanted (straight-through
- * estimators, clipped gradients). A second derivative runs through the ops of `backward`.
+ * estimators, clipped gradients). A second derivative runs through the ops of `backward`. Errors are named `name`.
  */
 export const customGradient =
   (name: string, { forward, backward }: CustomGradient): ((...inputs: Tensor[]) => Tensor) =>
@@ -27,16 +29,19 @@ export const customGradient =
       const { value: computed, residuals = [] } = withContext({ recording: false }, () => forward(...inputs));
       // A handle of its own, for `forward` may return one of its inputs.
       const value = computed.detach();
-      if (isRecording() && inputs.some((t) => t.requiresGrad)) {
+      if (isRecording() && isFloat(value.dtype) && inputs.some((t) => t.requiresGrad)) {
         const count = inputs.length;
-        recordCustom(name, [...inputs, ...residuals.map((t) => t.detach())], value, (c) =>
-          backward({
+        recordCustom(name, [...inputs, ...residuals.map((t) => t.detach())], value, (c) => {
+          const gradients = backward({
             grad: c.grad(),
             inputs: inputs.map((_, i) => c.input(i)),
             value: c.output(0),
             residuals: residuals.map((_, i) => c.input(count + i)),
-          }),
-        );
+          });
+          if (gradients.length !== count)
+            throw new GradientError(`${name}: backward gave ${gradients.length} gradients for ${count} inputs`);
+          return gradients;
+        });
       }
       return value;
     });

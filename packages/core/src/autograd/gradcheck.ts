@@ -1,3 +1,4 @@
+import type { HostArray } from "../backend.js";
 import { expectDType, hostArray } from "../dtype.js";
 import { GradientError } from "../errors.js";
 import { randomWords } from "../random/philox.js";
@@ -7,13 +8,13 @@ import { noGrad, valueAndGrad } from "./value-and-grad.js";
 
 export interface GradcheckOptions {
   /** Half the distance of the two points of the central difference. Default 1e-6. */
-  readonly eps?: number;
+  readonly eps?: number | undefined;
   /** Absolute tolerance. Default 1e-5. */
-  readonly atol?: number;
+  readonly atol?: number | undefined;
   /** Tolerance relative to the numeric gradient. Default 1e-3. */
-  readonly rtol?: number;
+  readonly rtol?: number | undefined;
   /** Check at most this many elements of each input, spread evenly. Default all. */
-  readonly maxElements?: number;
+  readonly maxElements?: number | undefined;
 }
 
 /** Where the two gradients are farthest apart, measured by what is allowed. */
@@ -46,12 +47,16 @@ export const gradcheck = async (
     return y.mul(y.runtime.fromHost("gradcheck", { shape: y.shape, dtype: "float64" }, weights)).sum();
   });
   const { value, grads } = valueAndGrad(() => project(...inputs), inputs);
-  value.dispose();
+  const gradients: HostArray[] = [];
+  try {
+    for (const grad of grads) gradients.push(await grad.data());
+  } finally {
+    for (const t of [value, ...grads]) t.dispose();
+  }
   let checked = 0;
   let worst = 0;
   for (const [i, input] of inputs.entries()) {
-    const analytic = await (grads[i] as Tensor).data();
-    (grads[i] as Tensor).dispose();
+    const analytic = gradients[i] as HostArray;
     const data = await input.data();
     const stride = Math.max(1, Math.ceil(input.size / maxElements));
     for (let k = 0; k < input.size; k += stride) {
@@ -60,11 +65,12 @@ export const gradcheck = async (
         moved.set(data);
         moved[k] = (data[k] as number) + offset;
         const probe = input.runtime.fromHost("gradcheck", { shape: input.shape, dtype: "float64" }, moved);
-        const y = noGrad(() => project(...inputs.map((t, j) => (j === i ? probe : t))));
-        const result = await y.item();
-        y.dispose();
-        probe.dispose();
-        return result;
+        try {
+          const y = noGrad(() => project(...inputs.map((t, j) => (j === i ? probe : t))));
+          return await y.item().finally(() => y.dispose());
+        } finally {
+          probe.dispose();
+        }
       };
       const numeric = ((await at(eps)) - (await at(-eps))) / (2 * eps);
       const error = Math.abs((analytic[k] as number) - numeric) / (atol + rtol * Math.abs(numeric));

@@ -27,13 +27,6 @@ export interface Saves {
   readonly outputs?: readonly number[];
 }
 
-interface Saved {
-  readonly ref: StorageRef;
-  readonly spec: TensorSpec;
-  /** Null for a saved output: its edge is this very node, and holding on to it would be a cycle. */
-  readonly edge: Edge | null;
-}
-
 interface NodeInit {
   readonly op: string;
   readonly runtime: Runtime;
@@ -58,8 +51,9 @@ export class GradNode {
   readonly #rule: GradientRule<never> | null;
   readonly #inputSpecs: readonly TensorSpec[] = [];
   #outputSpecs: readonly TensorSpec[] = [];
-  readonly #savedInputs = new Map<number, Saved>();
-  readonly #savedOutputs = new Map<number, Saved>();
+  /** What the rule reads, by position. An output is saved without its edge, which is this very node. */
+  #savedInputs: (StorageRef | undefined)[] = [];
+  #savedOutputs: (StorageRef | undefined)[] = [];
   #owners = 0;
   #consumed = false;
 
@@ -75,7 +69,7 @@ export class GradNode {
     for (const edge of this.edges) edge?.node.retain();
     for (const i of init.saves.inputs ?? []) {
       const tensor = init.inputs[i];
-      if (tensor) this.#save(this.#savedInputs, i, tensor, tensor.edge);
+      if (tensor) this.#save(this.#savedInputs, i, tensor);
     }
   }
 
@@ -90,13 +84,12 @@ export class GradNode {
   /** Completes the record once the outputs exist. */
   setOutputs(outputs: readonly Tensor[], saves: Saves): void {
     this.#outputSpecs = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
-    for (const i of saves.outputs ?? []) this.#save(this.#savedOutputs, i, outputs[i] as Tensor, null);
+    for (const i of saves.outputs ?? []) this.#save(this.#savedOutputs, i, outputs[i] as Tensor);
   }
 
-  #save(where: Map<number, Saved>, index: number, tensor: Tensor, edge: Edge | null): void {
+  #save(where: (StorageRef | undefined)[], index: number, tensor: Tensor): void {
     this.runtime.retain(tensor.ref);
-    edge?.node.retain();
-    where.set(index, { ref: tensor.ref, spec: { shape: tensor.shape, dtype: tensor.dtype }, edge });
+    where[index] = tensor.ref;
   }
 
   retain(): void {
@@ -109,27 +102,23 @@ export class GradNode {
     for (let node = pending.pop(); node; node = pending.pop()) {
       node.#owners--;
       if (node.#owners > 0) continue;
-      node.#freeSaved(pending);
+      node.#freeSaved();
       for (const edge of node.edges) if (edge) pending.push(edge.node);
       node.edges = [];
     }
   }
 
-  #freeSaved(pending: GradNode[]): void {
-    for (const saved of [...this.#savedInputs.values(), ...this.#savedOutputs.values()]) {
-      this.runtime.release(saved.ref);
-      if (saved.edge) pending.push(saved.edge.node);
-    }
-    this.#savedInputs.clear();
-    this.#savedOutputs.clear();
+  #freeSaved(): void {
+    for (const ref of this.#savedInputs) if (ref) this.runtime.release(ref);
+    for (const ref of this.#savedOutputs) if (ref) this.runtime.release(ref);
+    this.#savedInputs = [];
+    this.#savedOutputs = [];
   }
 
   /** Frees the activations as backward passes by. A second backward is refused. */
   consume(): void {
-    if (this.#rule) this.#consumed = true;
-    const pending: GradNode[] = [];
-    this.#freeSaved(pending);
-    for (const node of pending) node.release();
+    this.#consumed = true;
+    this.#freeSaved();
   }
 
   /** @throws GradientError if a previous backward freed what this one needs. */
@@ -138,23 +127,25 @@ export class GradNode {
       throw new GradientError(
         `${this.op}: backward was called a second time over the same graph; pass createGraph or retainGraph to the first`,
       );
-    if (!this.#rule) return [];
-    const load = (where: Map<number, Saved>, index: number, what: string, ownOutput: boolean): Tensor => {
-      const saved = where.get(index);
-      if (!saved)
-        throw new GradientError(`${this.op}: its gradient rule reads ${what} ${index}, which it does not save`);
-      return this.runtime.tensor(saved.ref, saved.spec, ownOutput ? { node: this, index } : saved.edge);
+    const load = (
+      ref: StorageRef | undefined,
+      spec: TensorSpec | undefined,
+      edge: Edge | null,
+      what: string,
+    ): Tensor => {
+      if (!ref || !spec) throw new GradientError(`${this.op}: its gradient rule reads ${what}, which it does not save`);
+      return this.runtime.tensor(ref, spec, edge);
     };
     const context: GradientContext<never> = {
       attrs: this.#attrs as never,
       inputSpecs: this.#inputSpecs,
       outputSpecs: this.#outputSpecs,
       needs,
-      input: (index) => load(this.#savedInputs, index, "input", false),
-      output: (index) => load(this.#savedOutputs, index, "output", true),
+      input: (i) => load(this.#savedInputs[i], this.#inputSpecs[i], this.edges[i] ?? null, `input ${i}`),
+      output: (i) => load(this.#savedOutputs[i], this.#outputSpecs[i], { node: this, index: i }, `output ${i}`),
       grad: (index = 0) => grads[index] ?? this.#zeros(index),
     };
-    const result = this.#rule(context);
+    const result = this.#rule?.(context) ?? [];
     result.forEach((grad, i) => {
       const spec = this.#inputSpecs[i];
       if (!grad || !spec || !needs[i]) return;

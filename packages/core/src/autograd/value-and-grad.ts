@@ -10,7 +10,7 @@ import { backpropagate } from "./backpropagate.js";
 
 export interface ValueAndGradOptions {
   /** Record the gradients themselves, so that they can be differentiated again. Default false. */
-  readonly createGraph?: boolean;
+  readonly createGraph?: boolean | undefined;
 }
 
 export interface ValueAndGrad {
@@ -61,8 +61,7 @@ export const valueAndGrad = (
       const found = value.edge
         ? backpropagate(value.edge, value.onesLike(), { createGraph, retainGraph: createGraph, targets })
         : null;
-      if (!found?.size)
-        throw new GradientError("valueAndGrad: the value does not depend on any of the parameters");
+      if (!found?.size) throw new GradientError("valueAndGrad: the value does not depend on any of the parameters");
       // Handles of their own: a parameter may be listed twice, and the value be a tensor from outside.
       const grads = targets.map(
         ({ node, index }, i) => found.get(node)?.[index]?.alias() ?? (parameters[i] as Tensor).zerosLike(),
@@ -78,7 +77,7 @@ export interface BackwardOptions {
   /** The gradient that arrives at the tensor, of its shape and dtype; ones for a tensor of one element. */
   readonly gradient?: Tensor | undefined;
   /** Keep activations, so that backward can be called again. Default false. */
-  readonly retainGraph?: boolean;
+  readonly retainGraph?: boolean | undefined;
 }
 
 /**

@@ -24,8 +24,8 @@ const formulas: { readonly [K in ActivationKind]: Formula } = {
   },
   elu: {
     // The branch that is not taken must not overflow: its infinity would become NaN in a gradient through `where`.
-    forward: (x, alpha) => x.gt(0).where(x, x.minimum(0).expm1().mul(alpha)),
-    derivative: (x, alpha) => x.gt(0).where(x.onesLike(), x.minimum(0).exp().mul(alpha)),
+    forward: (x, alpha) => x.gt(0).where(x, x.clamp({ max: 0 }).expm1().mul(alpha)),
+    derivative: (x, alpha) => x.gt(0).where(x.onesLike(), x.clamp({ max: 0 }).exp().mul(alpha)),
   },
   gelu: {
     forward: (x) => x.mul(normalCdf(x)),

@@ -1,6 +1,6 @@
 import type { AvgPoolAttrs, Padding2d, Pair, Shape } from "../backend.js";
 import { constant, defineOp, dispatch, type OpRule } from "../dispatch.js";
-import { expectDType, floatDTypes, hostArray } from "../dtype.js";
+import { expectDType, floatDTypes } from "../dtype.js";
 import type { Tensor } from "../tensor.js";
 import { type PoolOptions, poolAttrs, poolOutputSize } from "./pool-options.js";
 import { foldWindows, unfoldWindows } from "./unfold2d.js";
@@ -20,7 +20,7 @@ const inverseCounts = (like: Tensor, attrs: AvgPoolAttrs, image: Pair, output: P
     }
     return count;
   };
-  const data = hostArray(like.dtype, output[0] * output[1]);
+  const data = new Float64Array(output[0] * output[1]);
   for (let y = 0; y < output[0]; y++)
     for (let x = 0; x < output[1]; x++) data[y * output[1] + x] = 1 / (along(0, y) * along(1, x));
   return constant(like, { shape: [1, 1, ...output], dtype: like.dtype }, data);
@@ -82,7 +82,7 @@ const gradInput = (gy: Tensor, shape: Shape, attrs: AvgPoolAttrs): Tensor =>
 
 export interface AvgPoolOptions extends PoolOptions {
   /** Whether padding counts in the divisor. Default true, as PyTorch. */
-  readonly countIncludePad?: boolean;
+  readonly countIncludePad?: boolean | undefined;
 }
 
 /**

@@ -99,9 +99,9 @@ export interface BatchNormOptions {
   /** Normalize by this batch's statistics rather than the running ones. */
   readonly training: boolean;
   /** Share of the batch in the new running statistics. Default 0.1. */
-  readonly momentum?: number;
+  readonly momentum?: number | undefined;
   /** Added to the variance. Default 1e-5. */
-  readonly eps?: number;
+  readonly eps?: number | undefined;
 }
 
 /**
@@ -135,10 +135,13 @@ export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOp
     Tensor,
   ];
   withContext({ recording: false }, () => {
-    const move = (running: Tensor | undefined, batch: Tensor): void =>
-      running?.assign(running.mul(1 - momentum).add(batch.mul(momentum)));
-    move(runningMean, mean);
-    move(runningVar, variance.mul(n / (n - 1)));
+    const moved = (running: Tensor | undefined, batch: Tensor): Tensor | undefined =>
+      running?.mul(1 - momentum).add(batch.mul(momentum));
+    // Both or neither: the second may find no memory.
+    const newMean = moved(runningMean, mean);
+    const newVar = moved(runningVar, variance.mul(n / (n - 1)));
+    if (newMean) runningMean?.assign(newMean);
+    if (newVar) runningVar?.assign(newVar);
   });
   return y;
 });

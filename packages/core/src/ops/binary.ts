@@ -1,59 +1,63 @@
 import type { BinaryKind, DType, Shape } from "../backend.js";
 import { dispatch, type OpRule } from "../dispatch.js";
-import { expectDType, floatDTypes, numericDTypes } from "../dtype.js";
+import { expectDType, expectElement, floatDTypes, numericDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError } from "../errors.js";
 import { broadcastShapes, padRank } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import { fill } from "./fill.js";
 import { unbroadcast } from "./unbroadcast.js";
 
-/** Where both are equal, `max` and `min` share the gradient half and half, as PyTorch. */
-const extremum =
-  (below: "lt" | "gt") =>
-  (a: Tensor, b: Tensor, g: Tensor): readonly [Tensor, Tensor] => {
-    const half = g.mul(0.5);
-    const zero = g.zerosLike();
-    const tie = a.eq(b);
-    const takesB = a[below](b);
-    const takesA = b[below](a);
-    return [takesA.where(g, tie.where(half, zero)), takesB.where(g, tie.where(half, zero))];
-  };
-
+/** d(a op b)/da and d(a op b)/db, times g. */
 type BinaryGradient =
-  | { readonly saves: true; gradient(a: Tensor, b: Tensor, g: Tensor): readonly [Tensor, Tensor] }
-  | { readonly saves: false; gradient(g: Tensor): readonly [Tensor, Tensor] };
+  | {
+      readonly saves: true;
+      left(a: Tensor, b: Tensor, g: Tensor): Tensor;
+      right(a: Tensor, b: Tensor, g: Tensor): Tensor;
+    }
+  | { readonly saves: false; left(g: Tensor): Tensor; right(g: Tensor): Tensor };
+
+/** Nothing to the one that lost, half to each where both are equal, as PyTorch; at NaN both get all. */
+const extremum = (below: "lt" | "gt"): BinaryGradient => {
+  const own = (lost: Tensor, tie: Tensor, g: Tensor): Tensor => lost.where(0, tie.where(g.mul(0.5), g));
+  return {
+    saves: true,
+    left: (a, b, g) => own(a[below](b), a.eq(b), g),
+    right: (a, b, g) => own(b[below](a), a.eq(b), g),
+  };
+};
 
 const gradients: { readonly [K in BinaryKind]: BinaryGradient } = {
-  add: { saves: false, gradient: (g) => [g, g] },
-  sub: { saves: false, gradient: (g) => [g, g.neg()] },
-  mul: { saves: true, gradient: (a, b, g) => [g.mul(b), g.mul(a)] },
-  div: { saves: true, gradient: (a, b, g) => [g.div(b), g.div(b).mul(a.div(b)).neg()] },
-  max: { saves: true, gradient: extremum("lt") },
-  min: { saves: true, gradient: extremum("gt") },
+  add: { saves: false, left: (g) => g, right: (g) => g },
+  sub: { saves: false, left: (g) => g, right: (g) => g.neg() },
+  mul: { saves: true, left: (_a, b, g) => g.mul(b), right: (a, _b, g) => g.mul(a) },
+  div: { saves: true, left: (_a, b, g) => g.div(b), right: (a, b, g) => g.div(b).mul(a.div(b)).neg() },
+  max: extremum("lt"),
+  min: extremum("gt"),
   pow: {
     saves: true,
-    // d/da b·a^(b-1), which is 0 for b = 0 whatever a is; d/db a^b·log a, which is 0 where a = 0 <= b.
-    gradient: (a, b, g) => [
-      b.eq(0).where(g.zerosLike(), g.mul(b).mul(a.pow(b.sub(1)))),
+    // b·a^(b-1), which is 0 for b = 0 whatever a is.
+    left: (a, b, g) => b.eq(0).where(0, g.mul(b).mul(a.pow(b.sub(1)))),
+    // a^b·log a, which is 0 where a = 0 <= b.
+    right: (a, b, g) =>
       a
         .eq(0)
         .logicalAnd(b.ge(0))
-        .where(g.zerosLike(), g.mul(a.pow(b)).mul(a.log())),
-    ],
+        .where(0, g.mul(a.pow(b)).mul(a.log())),
   },
 };
 
 const ruleOf = (kind: BinaryKind): OpRule<"binary"> => {
   const d = gradients[kind];
-  const shapesBack = (c: { inputSpecs: readonly { shape: Shape }[] }, grads: readonly Tensor[]): Tensor[] =>
-    grads.map((g, i) => unbroadcast(g, (c.inputSpecs[i] as { shape: Shape }).shape));
-  return d.saves
-    ? {
-        name: "binary",
-        saves: { inputs: [0, 1] },
-        gradient: (c) => shapesBack(c, d.gradient(c.input(0), c.input(1), c.grad())),
-      }
-    : { name: "binary", gradient: (c) => shapesBack(c, d.gradient(c.grad())) };
+  return {
+    name: "binary",
+    ...(d.saves && { saves: { inputs: [0, 1] } }),
+    gradient: (c) =>
+      (["left", "right"] as const).map((side, i) => {
+        if (!c.needs[i]) return null;
+        const g = d.saves ? d[side](c.input(0), c.input(1), c.grad()) : d[side](c.grad());
+        return unbroadcast(g, (c.inputSpecs[i] as { shape: Shape }).shape);
+      }),
+  };
 };
 
 type Side = "left" | "right";
@@ -67,7 +71,7 @@ const passOn: ScalarGradient = { of: "nothing", gradient: (_c, g) => g };
 const scaled: ScalarGradient = { of: "nothing", gradient: (c, g) => g.mul(c) };
 const scalarExtremum = (below: "lt" | "gt"): ScalarGradient => ({
   of: "x",
-  gradient: (x, c, g) => extremum(below)(x, x.fullLike(c), g)[0],
+  gradient: (x, c, g) => x[below](c).where(0, x.eq(c).where(g.mul(0.5), g)),
 });
 
 const scalarGradients: { readonly [K in BinaryKind]: Readonly<Record<Side, ScalarGradient>> } = {
@@ -150,8 +154,7 @@ const binaryOp = (kind: BinaryKind, a: Tensor, b: Tensor): Tensor => {
 
 const scalarOp = (kind: BinaryKind, x: Tensor, value: number, side: Side): Tensor => {
   expectKind(kind, x.dtype);
-  if (!floatDTypes.includes(x.dtype) && !Number.isInteger(value))
-    throw new DTypeError(`${names[kind]}: ${value} is no integer, the tensor is ${x.dtype}`);
+  expectElement(names[kind], value, x.dtype);
   return dispatch(scalarRules[kind][side], [x], { kind, value, side }, { shape: x.shape, dtype: x.dtype });
 };
 

@@ -1,5 +1,5 @@
 import { defineOp, dispatch } from "../dispatch.js";
-import { expectDType, numericDTypes } from "../dtype.js";
+import { expectDType, expectElement, numericDTypes, rangeOf } from "../dtype.js";
 import { ArgumentError } from "../errors.js";
 import type { Tensor } from "../tensor.js";
 
@@ -15,20 +15,23 @@ const rule = defineOp({
 });
 
 export interface ClampOptions {
-  /** Default -Infinity. */
-  readonly min?: number;
-  /** Default Infinity. */
-  readonly max?: number;
+  /** Default the dtype's least. */
+  readonly min?: number | undefined;
+  /** Default the dtype's greatest. */
+  readonly max?: number | undefined;
 }
 
-const limits = { int32: [-(2 ** 31), 2 ** 31 - 1], uint8: [0, 255] } as const;
-
-/** x clipped to [min, max]; NaN stays. The gradient passes at the bounds themselves, as PyTorch. */
+/**
+ * x clipped to [min, max]; NaN stays. The gradient passes at the bounds themselves, as PyTorch.
+ *
+ * @throws ArgumentError if min is above max, or a bound is no element of an integer dtype.
+ */
 export const clamp = (x: Tensor, options: ClampOptions): Tensor => {
   expectDType("clamp", "x", x.dtype, numericDTypes);
-  const [lowest, highest] =
-    x.dtype === "int32" || x.dtype === "uint8" ? limits[x.dtype] : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-  const { min = lowest, max = highest } = options;
+  const [least, greatest] = rangeOf(x.dtype);
+  const { min = least, max = greatest } = options;
+  expectElement("clamp", min, x.dtype);
+  expectElement("clamp", max, x.dtype);
   if (!(min <= max)) throw new ArgumentError(`clamp: min ${min} is above max ${max}`);
   return dispatch(rule, [x], { min, max }, { shape: x.shape, dtype: x.dtype });
 };

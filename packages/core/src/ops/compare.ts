@@ -1,6 +1,6 @@
 import type { CompareKind } from "../backend.js";
 import { defineOp, dispatch } from "../dispatch.js";
-import { expectDType } from "../dtype.js";
+import { expectDType, expectElement } from "../dtype.js";
 import { DTypeError } from "../errors.js";
 import { scope } from "../scope.js";
 import { broadcastShapes, padRank } from "../shape.js";
@@ -21,6 +21,7 @@ const compare =
   (op: string, kind: CompareKind, swap = false) =>
   (a: Tensor, b: Tensor | number): Tensor =>
     scope(() => {
+      if (typeof b === "number") expectElement(op, b, a.dtype);
       const other = typeof b === "number" ? fill(a.runtime, [], a.dtype, b) : b;
       return swap ? compareOp(op, kind, other, a) : compareOp(op, kind, a, other);
     });

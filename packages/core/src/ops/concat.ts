@@ -10,9 +10,10 @@ const rule = defineOp({
     const g = c.grad();
     const { axis } = c.attrs;
     let from = 0;
-    return c.inputSpecs.map(({ shape }) => {
+    return c.inputSpecs.map(({ shape }, input) => {
       const begin = shape.map((_, i) => (i === axis ? from : 0));
       from += shape[axis] as number;
+      if (!c.needs[input]) return null;
       return g.slice({ begin, end: shape.map((n, i) => (i === axis ? from : n)) });
     });
   },

@@ -12,13 +12,13 @@ export interface Conv2dOptions {
   /** [Cout] */
   readonly bias?: Tensor | undefined;
   /** Default 1. */
-  readonly stride?: PairLike;
+  readonly stride?: PairLike | undefined;
   /** Zeros around the image. Default 0. */
-  readonly padding?: PaddingLike;
+  readonly padding?: PaddingLike | undefined;
   /** Default 1. */
-  readonly dilation?: PairLike;
+  readonly dilation?: PairLike | undefined;
   /** Input and output channels fall into this many independent groups. Default 1. */
-  readonly groups?: number;
+  readonly groups?: number | undefined;
 }
 
 type Image = readonly [number, number, number, number];
@@ -170,7 +170,7 @@ export const conv2d = (x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
 
 export interface ConvTranspose2dOptions extends Conv2dOptions {
   /** Rows and columns added at the bottom and right, below the stride or the dilation. Default 0. */
-  readonly outputPadding?: PairLike;
+  readonly outputPadding?: PairLike | undefined;
 }
 
 /**

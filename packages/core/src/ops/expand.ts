@@ -17,5 +17,5 @@ export const expand = (x: Tensor, shape: Shape): Tensor => {
   if (!padded?.every((n, i) => n === 1 || n === shape[i]))
     throw new ShapeError(`expand: ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}`);
   if (sameShape(padded, shape)) return x.reshape(shape);
-  return dispatch(rule, [x], {}, { shape, dtype: x.dtype }, { inputs: [padded] });
+  return dispatch(rule, [x], {}, { shape: [...shape], dtype: x.dtype }, { inputs: [padded] });
 };

@@ -1,5 +1,6 @@
 import type { DType, Shape } from "../backend.js";
 import { defineOp, dispatch } from "../dispatch.js";
+import { expectElement } from "../dtype.js";
 import type { Runtime } from "../runtime.js";
 import type { Tensor } from "../tensor.js";
 
@@ -10,7 +11,10 @@ export const fill = (runtime: Runtime, shape: Shape, dtype: DType, value: number
   dispatch(rule, [], { value }, { shape, dtype }, {}, runtime);
 
 /** A tensor of the shape, dtype and backend of `x` with every element `value`. */
-export const fullLike = (x: Tensor, value: number): Tensor => fill(x.runtime, x.shape, x.dtype, value);
+export const fullLike = (x: Tensor, value: number): Tensor => {
+  expectElement("fullLike", value, x.dtype);
+  return fill(x.runtime, x.shape, x.dtype, value);
+};
 
 /** Zeros of the shape, dtype and backend of `x`. */
 export const zerosLike = (x: Tensor): Tensor => fullLike(x, 0);

@@ -75,6 +75,8 @@ export const indexSelect = /* @__PURE__ */ scoped((x: Tensor, axis: number, inde
 
 /** 1 at each label's class, 0 elsewhere: labels [...] int32 -> [..., classes]. @throws IndexError for other labels. */
 export const oneHot = /* @__PURE__ */ scoped((labels: Tensor, classes: number, dtype: DType = "float32"): Tensor => {
+  expectDType("oneHot", "labels", labels.dtype, ["int32"]);
+  expectDType("oneHot", "dtype", dtype, numericDTypes);
   if (!Number.isInteger(classes) || classes < 1)
     throw new ArgumentError(`oneHot: classes is ${classes}, expected a positive integer`);
   const { runtime } = labels;

@@ -1,8 +1,11 @@
-import { ShapeError } from "../errors.js";
+import type { Pair } from "../backend.js";
+import { expectDType, floatDTypes } from "../dtype.js";
+import { DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
 import { formatShape, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
-import { type UnfoldOptions, unfold2d } from "./unfold2d.js";
+import { type UnfoldOptions, unfoldWindows, windowOf } from "./unfold2d.js";
+import { windowOutputSize } from "./window.js";
 
 export interface LocallyConnectedOptions extends Omit<UnfoldOptions, "kernel"> {
   /** [Cout, oh, ow] */
@@ -18,6 +21,7 @@ export interface LocallyConnectedOptions extends Omit<UnfoldOptions, "kernel"> {
 export const locallyConnected2d = /* @__PURE__ */ scoped(
   (x: Tensor, weight: Tensor, options: LocallyConnectedOptions = {}): Tensor => {
     const op = "locallyConnected2d";
+    expectDType(op, "x", x.dtype, floatDTypes);
     if (x.rank !== 4 || weight.rank !== 6 || weight.shape[3] !== x.shape[1])
       throw new ShapeError(
         `${op}: x is ${formatShape(x.shape)}, weight ${formatShape(weight.shape)}; ` +
@@ -25,13 +29,19 @@ export const locallyConnected2d = /* @__PURE__ */ scoped(
       );
     const [oh, ow, outputs, channels, kh, kw] = weight.shape as [number, number, number, number, number, number];
     const { bias, ...geometry } = options;
-    const columns = unfold2d(x, { ...geometry, kernel: [kh, kw] });
-    if (columns.shape[2] !== oh * ow)
+    const window = windowOf(op, { ...geometry, kernel: [kh, kw] });
+    const size = windowOutputSize(op, x.shape.slice(2) as unknown as Pair, window);
+    if (!sameShape(size, [oh, ow]))
       throw new ShapeError(
-        `${op}: x ${formatShape(x.shape)} has ${columns.shape[2]} positions, weight ${formatShape(weight.shape)} ${oh * ow}`,
+        `${op}: x ${formatShape(x.shape)} has ${formatShape(size)} positions, weight ${formatShape(weight.shape)} has ` +
+          formatShape([oh, ow]),
       );
+    for (const [name, t] of Object.entries({ weight, bias }))
+      if (t && t.dtype !== x.dtype)
+        throw new DTypeError(`${op}: ${name} is ${t.dtype}, x is ${x.dtype}; expected the same`);
     if (bias && !sameShape(bias.shape, [outputs, oh, ow]))
       throw new ShapeError(`${op}: bias is ${formatShape(bias.shape)}, expected ${formatShape([outputs, oh, ow])}`);
+    const columns = unfoldWindows(x, window, size);
     // One matrix product a position: [L, Cout, K] x [L, K, N].
     const y = weight
       .reshape([oh * ow, outputs, channels * kh * kw])

@@ -10,7 +10,7 @@ export type Reduction = "mean" | "sum" | "none";
 
 export interface LossOptions {
   /** Default "mean". */
-  readonly reduction?: Reduction;
+  readonly reduction?: Reduction | undefined;
 }
 
 const reductions: { readonly [R in Reduction]: (loss: Tensor) => Tensor } = {
@@ -63,7 +63,7 @@ const rule = defineOp({
 
 export interface CrossEntropyOptions extends LossOptions {
   /** Share of the target spread evenly over all classes, in [0, 1) (Szegedy et al. 2016, section 7). Default 0. */
-  readonly labelSmoothing?: number;
+  readonly labelSmoothing?: number | undefined;
 }
 
 /**
@@ -117,7 +117,7 @@ export const l1Loss = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options
 
 export interface SmoothL1Options extends LossOptions {
   /** Where the square turns into the absolute value, above 0. Default 1. */
-  readonly beta?: number;
+  readonly beta?: number | undefined;
 }
 
 /** d²/(2β) for |d| < β, else |d| - β/2, with d = x - target (Girshick 2015, eq. 3). */

@@ -9,9 +9,9 @@ import { unbroadcast } from "./unbroadcast.js";
 
 export interface MatmulOptions {
   /** Read a's last two axes swapped. */
-  readonly transposeA?: boolean;
+  readonly transposeA?: boolean | undefined;
   /** Read b's last two axes swapped. */
-  readonly transposeB?: boolean;
+  readonly transposeB?: boolean | undefined;
 }
 
 const rule = defineOp({
@@ -21,13 +21,15 @@ const rule = defineOp({
   gradient: (c) => {
     const { transposeA, transposeB } = c.attrs;
     const [a, b, g] = [c.input(0), c.input(1), c.grad()];
-    const ga = transposeA
-      ? matmul(b, g, { transposeA: transposeB, transposeB: true })
-      : matmul(g, b, { transposeB: !transposeB });
-    const gb = transposeB
-      ? matmul(g, a, { transposeA: true, transposeB: transposeA })
-      : matmul(a, g, { transposeA: !transposeA });
-    return [c.needs[0] ? unbroadcast(ga, a.shape) : null, c.needs[1] ? unbroadcast(gb, b.shape) : null];
+    const ga = (): Tensor =>
+      transposeA
+        ? matmul(b, g, { transposeA: transposeB, transposeB: true })
+        : matmul(g, b, { transposeB: !transposeB });
+    const gb = (): Tensor =>
+      transposeB
+        ? matmul(g, a, { transposeA: true, transposeB: transposeA })
+        : matmul(a, g, { transposeA: !transposeA });
+    return [c.needs[0] ? unbroadcast(ga(), a.shape) : null, c.needs[1] ? unbroadcast(gb(), b.shape) : null];
   },
 });
 

@@ -1,9 +1,9 @@
 import type { Pair, PoolAttrs, Shape } from "../backend.js";
 import { constant, defineOp, dispatch, dispatchAll, type OpRule } from "../dispatch.js";
-import { expectDType, floatDTypes } from "../dtype.js";
+import { expectDType, floatDTypes, numericDTypes } from "../dtype.js";
 import { ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
-import { formatShape } from "../shape.js";
+import { formatShape, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import { fill } from "./fill.js";
 import { type PoolOptions, poolAttrs, poolOutputSize } from "./pool-options.js";
@@ -126,10 +126,14 @@ export interface UnpoolOptions {
 /**
  * Put the elements of x [N, C, h, w] back where `indices` (from `maxPool2dWithIndices`) say, zeros elsewhere (Zeiler and
  * Fergus 2013, section 2.1). Positions named twice add up.
+ *
+ * @throws ShapeError, DTypeError; IndexError for a position outside the plane (at the latest when the result is read).
  */
 export const maxUnpool2d = /* @__PURE__ */ scoped((x: Tensor, indices: Tensor, options: UnpoolOptions): Tensor => {
   const [height, width] = asPair("maxUnpool2d", "outputSize", options.outputSize, 1);
-  if (x.rank !== 4 || indices.shape.join() !== x.shape.join())
+  expectDType("maxUnpool2d", "x", x.dtype, numericDTypes);
+  expectDType("maxUnpool2d", "indices", indices.dtype, ["int32"]);
+  if (x.rank !== 4 || !sameShape(indices.shape, x.shape))
     throw new ShapeError(
       `maxUnpool2d: x is ${formatShape(x.shape)}, indices ${formatShape(indices.shape)}; expected [N, C, h, w] both`,
     );

@@ -7,7 +7,7 @@ export interface MaxoutOptions {
   /** Neighbouring channels of which the largest goes on; divides the axis. */
   readonly pieces: number;
   /** Default 1. */
-  readonly axis?: number;
+  readonly axis?: number | undefined;
 }
 
 /** The maximum of each `pieces` neighbours along `axis` (Goodfellow et al. 2013, section 2). @throws ArgumentError */

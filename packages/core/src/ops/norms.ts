@@ -14,13 +14,13 @@ const affine = (x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined)
 
 export interface LayerNormOptions {
   /** The last axes, which are normalized together. Default: the weight's shape, else the last axis. */
-  readonly normalizedShape?: Shape;
+  readonly normalizedShape?: Shape | undefined;
   /** γ of the normalized shape. */
   readonly weight?: Tensor | undefined;
   /** β of the normalized shape. */
   readonly bias?: Tensor | undefined;
   /** Default 1e-5. */
-  readonly eps?: number;
+  readonly eps?: number | undefined;
 }
 
 /** Layer normalization over the last axes (Ba et al. 2016), as torch.nn.functional.layer_norm. @throws ShapeError */
@@ -46,7 +46,7 @@ export interface GroupNormOptions {
   /** β, [C]. */
   readonly bias?: Tensor | undefined;
   /** Default 1e-5. */
-  readonly eps?: number;
+  readonly eps?: number | undefined;
 }
 
 /** Group normalization of [N, C, ...] (Wu and He 2018), as torch.nn.functional.group_norm. @throws ShapeError */
@@ -87,13 +87,13 @@ export interface LocalResponseNormOptions {
   /** Channels that each channel is normalized over: itself, floor(size/2) before, the rest behind. */
   readonly size: number;
   /** Default 1e-4. */
-  readonly alpha?: number;
+  readonly alpha?: number | undefined;
   /** Default 0.75. */
-  readonly beta?: number;
+  readonly beta?: number | undefined;
   /** Default 1. */
-  readonly k?: number;
+  readonly k?: number | undefined;
   /** PyTorch divides alpha by `size` (default true); Krizhevsky et al. 2012, section 3.3, do not (false). */
-  readonly divideBySize?: boolean;
+  readonly divideBySize?: boolean | undefined;
 }
 
 /** x / (k + alpha · Σ x² over neighbouring channels)^beta of [N, C, ...]. @throws ShapeError, ArgumentError */

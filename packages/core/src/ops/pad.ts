@@ -1,6 +1,7 @@
 import type { Padding2d, Shape } from "../backend.js";
 import { constant, defineOp, dispatch } from "../dispatch.js";
-import { ShapeError } from "../errors.js";
+import { expectElement } from "../dtype.js";
+import { ArgumentError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
 import { formatShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
@@ -21,7 +22,7 @@ export interface PadOptions {
   /** Elements added behind, an axis. */
   readonly after: readonly number[];
   /** Default 0. */
-  readonly value?: number;
+  readonly value?: number | undefined;
 }
 
 /** Surround x with a constant. @throws ShapeError unless there is one non-negative integer an axis on either side. */
@@ -35,9 +36,10 @@ export const pad = (x: Tensor, { before, after, value = 0 }: PadOptions): Tensor
       `pad: before ${formatShape(before)}, after ${formatShape(after)}; ` +
         `expected ${x.rank} non-negative integers each for ${formatShape(x.shape)}`,
     );
+  expectElement("pad", value, x.dtype);
   if ([...before, ...after].every((n) => n === 0)) return x.reshape(x.shape);
   const shape = x.shape.map((n, i) => n + (before[i] as number) + (after[i] as number));
-  return dispatch(rule, [x], { before, after, value }, { shape, dtype: x.dtype });
+  return dispatch(rule, [x], { before: [...before], after: [...after], value }, { shape, dtype: x.dtype });
 };
 
 /** How `pad2d` finds what lies outside: a constant, the mirror image without the edge, or the edge repeated. */
@@ -45,9 +47,9 @@ export type PadMode = "constant" | "reflect" | "replicate";
 
 export interface Pad2dOptions {
   /** Default "constant". */
-  readonly mode?: PadMode;
+  readonly mode?: PadMode | undefined;
   /** For "constant"; default 0. */
-  readonly value?: number;
+  readonly value?: number | undefined;
 }
 
 /** Index into [0, n) for position i that may lie outside. */
@@ -66,6 +68,8 @@ export const pad2d = /* @__PURE__ */ scoped((x: Tensor, padding: Padding2d, opti
   if (x.rank < 2) throw new ShapeError(`pad2d: x is ${formatShape(x.shape)}, expected rank 2 or more`);
   const [top, bottom, left, right] = padding;
   const lead = new Array<number>(x.rank - 2).fill(0);
+  if (!["constant", "reflect", "replicate"].includes(mode))
+    throw new ArgumentError(`pad2d: mode is ${mode}, expected constant, reflect or replicate`);
   if (mode === "constant") return pad(x, { before: [...lead, top, left], after: [...lead, bottom, right], value });
   const [height, width] = x.shape.slice(-2) as [number, number];
   const most = (n: number): number => (mode === "reflect" ? n - 1 : n > 0 ? Number.POSITIVE_INFINITY : 0);

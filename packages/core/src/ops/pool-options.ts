@@ -9,11 +9,11 @@ export interface PoolOptions {
   /** Default: the kernel. */
   readonly stride?: PairLike | undefined;
   /** Less than the dilated kernel, so that every window sees the image. Default 0. */
-  readonly padding?: PaddingLike;
+  readonly padding?: PaddingLike | undefined;
   /** Default 1. */
-  readonly dilation?: PairLike;
+  readonly dilation?: PairLike | undefined;
   /** Round the output size up: the last window may reach past the padding. Default false. */
-  readonly ceilMode?: boolean;
+  readonly ceilMode?: boolean | undefined;
 }
 
 /** @throws ArgumentError */
@@ -31,10 +31,33 @@ export const poolAttrs = (op: string, options: PoolOptions): PoolAttrs => {
   return { kernel, stride, padding, dilation, ceilMode: options.ceilMode ?? false };
 };
 
-/** Shape of the pooled x. @throws ShapeError */
+/**
+ * Whether some window at the start of an axis of `n` elements steps over all of them: only where the dilation is larger
+ * than the axis.
+ */
+const missesImage = (n: number, before: number, stride: number, dilation: number): boolean => {
+  for (let start = -before; start < 0; start += stride) {
+    // The first position of this window that is no longer padding.
+    const first = (dilation - (-start % dilation)) % dilation;
+    if (first >= n) return true;
+  }
+  return false;
+};
+
+/** Shape of the pooled x. @throws ShapeError, also for a window that would see nothing but padding */
 export const poolOutputSize = (op: string, x: Tensor, attrs: PoolAttrs): number[] => {
   if (x.rank !== 4 || x.shape[2] === 0 || x.shape[3] === 0)
     throw new ShapeError(`${op}: x is ${formatShape(x.shape)}, expected [N, C, H, W] with H, W > 0`);
-  const size = windowOutputSize(op, x.shape.slice(2) as unknown as Pair, attrs, attrs.ceilMode);
+  const image = x.shape.slice(2) as unknown as Pair;
+  const size = windowOutputSize(op, image, attrs, attrs.ceilMode);
+  const { padding, stride, dilation } = attrs;
+  if (
+    missesImage(image[0], padding[0], stride[0], dilation[0]) ||
+    missesImage(image[1], padding[2], stride[1], dilation[1])
+  )
+    throw new ShapeError(
+      `${op}: with padding ${formatShape(padding)} and dilation ${formatShape(dilation)} a window steps over the whole ` +
+        `image ${formatShape(image)}`,
+    );
   return [...x.shape.slice(0, 2), ...size];
 };

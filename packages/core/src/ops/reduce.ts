@@ -7,7 +7,7 @@ import type { Tensor } from "../tensor.js";
 
 export interface ReduceOptions {
   /** Leave the reduced axes in place with size 1. Default false. */
-  readonly keepDims?: boolean;
+  readonly keepDims?: boolean | undefined;
 }
 
 /** One axis or several, negative ones counted from the end; all if undefined. */
@@ -98,7 +98,7 @@ const varianceRule = defineOp({
 
 export interface VarianceOptions extends ReduceOptions {
   /** Divide by n - 1 (Bessel) instead of n. Default false. */
-  readonly unbiased?: boolean;
+  readonly unbiased?: boolean | undefined;
 }
 
 /** Mean squared distance from the mean over `axes`, by two passes: never E[x²] - E[x]². NaN over no elements. */

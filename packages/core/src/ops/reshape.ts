@@ -11,7 +11,7 @@ import type { Tensor } from "../tensor.js";
  */
 export const reshape = (x: Tensor, shape: Shape): Tensor => {
   const free = shape.indexOf(-1);
-  let resolved = shape;
+  let resolved = [...shape];
   if (free >= 0) {
     const others = sizeOf(shape.filter((_, i) => i !== free));
     resolved = shape.map((n, i) => (i === free ? (others === 0 ? 0 : x.size / others) : n));

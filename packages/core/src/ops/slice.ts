@@ -54,11 +54,11 @@ const sliceOp = (x: Tensor, shape: Shape, begin: readonly number[], step: readon
 
 export interface SliceOptions {
   /** First index, an axis; missing axes start at 0. Negative counts from the end. */
-  readonly begin?: readonly number[];
+  readonly begin?: readonly number[] | undefined;
   /** One past the last index, an axis; missing axes run to the end. Negative counts from the end. */
-  readonly end?: readonly number[];
+  readonly end?: readonly number[] | undefined;
   /** Distance between indices, an axis, at least 1; missing axes have 1. For backwards see `flip`. */
-  readonly step?: readonly number[];
+  readonly step?: readonly number[] | undefined;
 }
 
 /**

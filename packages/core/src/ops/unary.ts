@@ -99,7 +99,7 @@ const reluGradRule = defineOp({
   name: "reluGrad",
   decompose: ([x, g]) => {
     const [a, b] = [x as Tensor, g as Tensor];
-    return [a.le(0).where(b.zerosLike(), b)];
+    return [a.le(0).where(0, b)];
   },
 });
 

@@ -9,14 +9,15 @@ import { asPadding, asPair, type PaddingLike, type PairLike, windowOutputSize } 
 export interface UnfoldOptions {
   readonly kernel: PairLike;
   /** Default 1. */
-  readonly stride?: PairLike;
+  readonly stride?: PairLike | undefined;
   /** Zeros around the image. Default 0. */
-  readonly padding?: PaddingLike;
+  readonly padding?: PaddingLike | undefined;
   /** Default 1. */
-  readonly dilation?: PairLike;
+  readonly dilation?: PairLike | undefined;
 }
 
-const windowOf = (op: string, options: UnfoldOptions): Window2d => ({
+/** @throws ArgumentError naming the option. */
+export const windowOf = (op: string, options: UnfoldOptions): Window2d => ({
   kernel: asPair(op, "kernel", options.kernel, 1),
   stride: asPair(op, "stride", options.stride ?? 1, 1),
   padding: asPadding(op, options.padding ?? 0),

@@ -1,5 +1,5 @@
 import { constant } from "../dispatch.js";
-import { expectDType, floatDTypes, hostArray } from "../dtype.js";
+import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
 import { formatShape } from "../shape.js";
@@ -9,7 +9,7 @@ export interface UpsampleOptions {
   /** Positive integer. */
   readonly scale: number;
   /** Default "nearest". "bilinear" is PyTorch's with align_corners false. */
-  readonly mode?: "nearest" | "bilinear";
+  readonly mode?: "nearest" | "bilinear" | undefined;
 }
 
 const nearest = (x: Tensor, scale: number): Tensor => {
@@ -26,7 +26,7 @@ const linearAlong = (x: Tensor, axis: number, scale: number): Tensor => {
   const m = n * scale;
   const low = new Int32Array(m);
   const high = new Int32Array(m);
-  const weight = hostArray(x.dtype, m);
+  const weight = new Float64Array(m);
   for (let i = 0; i < m; i++) {
     const at = Math.max(0, (i + 0.5) / scale - 0.5);
     const below = Math.floor(at);

@@ -1,5 +1,5 @@
 import { defineOp, dispatch } from "../dispatch.js";
-import { expectDType } from "../dtype.js";
+import { expectDType, expectElement } from "../dtype.js";
 import { ArgumentError, DTypeError } from "../errors.js";
 import { scoped } from "../scope.js";
 import { broadcastShapes, padRank } from "../shape.js";
@@ -14,9 +14,13 @@ const rule = defineOp({
   gradient: (c) => {
     const condition = c.input(0);
     const g = c.grad();
-    return [null, condition.where(g, 0), condition.where(0, g)].map(
-      (x, i) => x && unbroadcast(x, (c.inputSpecs[i] as { shape: readonly number[] }).shape),
-    );
+    const back = (i: 1 | 2, chosen: Tensor): Tensor =>
+      unbroadcast(chosen, (c.inputSpecs[i] as { shape: readonly number[] }).shape);
+    return [
+      null,
+      c.needs[1] ? back(1, condition.where(g, 0)) : null,
+      c.needs[2] ? back(2, condition.where(0, g)) : null,
+    ];
   },
 });
 
@@ -28,8 +32,11 @@ export const where = /* @__PURE__ */ scoped((condition: Tensor, a: Operand, b: O
   expectDType("where", "condition", condition.dtype, ["bool"]);
   const like = typeof a === "number" ? b : a;
   if (typeof like === "number") throw new ArgumentError("where: a and b are both numbers, expected a tensor");
-  const lift = (value: Operand): Tensor =>
-    typeof value === "number" ? fill(like.runtime, [], like.dtype, value) : value;
+  const lift = (value: Operand): Tensor => {
+    if (typeof value !== "number") return value;
+    expectElement("where", value, like.dtype);
+    return fill(like.runtime, [], like.dtype, value);
+  };
   const [x, y] = [lift(a), lift(b)];
   if (x.dtype !== y.dtype)
     throw new DTypeError(`where: a is ${x.dtype}, b is ${y.dtype}; cast one of them, there is no promotion`);

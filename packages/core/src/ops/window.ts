@@ -17,9 +17,10 @@ const expectIntegers = (op: string, name: string, given: PairLike | PaddingLike,
 /** @throws ArgumentError for anything but one or two integers of at least `least`. */
 export const asPair = (op: string, name: string, value: PairLike, least: number): Pair => {
   expectIntegers(op, name, value, least);
-  const pair = typeof value === "number" ? [value, value] : value;
-  if (pair.length !== 2) throw new ArgumentError(`${op}: ${name} has ${pair.length} entries, expected 1 or 2`);
-  return pair as Pair;
+  if (typeof value === "number") return [value, value];
+  if (value.length !== 2)
+    throw new ArgumentError(`${op}: ${name} has ${(value as readonly number[]).length} entries, expected 1 or 2`);
+  return [...value];
 };
 
 /** @throws ArgumentError for anything but one, two or four non-negative integers. */
@@ -29,7 +30,7 @@ export const asPadding = (op: string, value: PaddingLike): Padding2d => {
   if (value.length === 2) return [value[0], value[0], value[1], value[1]];
   if (value.length !== 4)
     throw new ArgumentError(`${op}: padding has ${(value as readonly number[]).length} entries, expected 1, 2 or 4`);
-  return value;
+  return [...value];
 };
 
 /** Extent of a kernel with its dilation. */
