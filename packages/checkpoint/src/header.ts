@@ -69,7 +69,7 @@ export const parseHeader = (text: string): Header => {
     return value as string;
   };
 
-  const digits = /(?:0|[1-9]\d*)(?![\d.eE])/y;
+  const digits = /(?:0|[1-9]\d{0,15})(?![\d.eE])/y;
   const count = (): number => {
     skipSpace();
     digits.lastIndex = at;

@@ -386,6 +386,7 @@ describe("decodeSafetensors", () => {
     ["null for a dimension", u8("[null]", "[0,4]"), /expected an integer/],
     ["a nested shape", u8("[[4]]", "[0,4]"), /expected an integer/],
     ["a dimension beyond the safe integers", u8("[9007199254740992]", "[0,4]"), /2\^53 - 1/],
+    ["a dimension of 17 digits", u8("[10000000000000000]", "[0,4]"), /2\^53 - 1/],
     ["a dimension of a thousand digits", u8(`[${"9".repeat(1000)}]`, "[0,4]"), /2\^53 - 1/],
     ["a comma too many in the shape", u8("[4,]", "[0,4]"), /expected an integer/],
     ["an open shape", fileOf('{"x":{"dtype":"U8","shape":[4'), /expected "\]"/],

@@ -18,7 +18,7 @@ export interface FileSystem {
 const temporaryName = (): string => `.${randomUUID()}.unsaved`;
 const isTemporary = (name: string): boolean => /^\.[\da-f-]{36}\.unsaved$/.test(name);
 
-/** Not every file system can, and Windows can not even open a folder; a rename is in their journal anyway. */
+/** Not every file system can, and Windows cannot even open a folder; a rename is in their journal anyway. */
 const cannotSyncFolders: ReadonlySet<string | undefined> = new Set(["EINVAL", "ENOTSUP", "ENOSYS"]);
 
 /** A failure of the file system, typed; any other error as it is. */

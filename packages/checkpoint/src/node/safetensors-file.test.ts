@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,23 +83,18 @@ describe("loadSafetensors", () => {
     });
   });
 
-  test("a file that ends before its size: data are not made up", async () => {
-    // The kernel gives a size of a page for many a file in /sys that is shorter.
-    const short = "/sys/kernel/mm/transparent_hugepage/enabled";
-    const status = await fs.stat(short).catch(() => undefined);
-    if (status === undefined) return;
-    expect(status.size).toBe(4096);
-    await expect(loadSafetensors(short)).rejects.toMatchObject({
-      code: "checkpoint-read",
-      message: expect.stringMatching(/it ended at byte \d+ of 4096/),
-    });
+  test("a path that the system cannot follow", async () => {
+    await fs.symlink(path, path);
+    await expect(loadSafetensors(path)).rejects.toMatchObject({ code: "checkpoint-read", cause: { code: "ELOOP" } });
   });
 
-  test("a file that is too large for memory", async () => {
-    const handle = await fs.open(path, "w");
-    await handle.truncate(2 ** 43);
-    await handle.close();
-    await expect(loadSafetensors(path)).rejects.toMatchObject({ code: "checkpoint-read" });
+  // Linux announces a page for it, and gives a line.
+  const short = "/sys/kernel/mm/transparent_hugepage/enabled";
+  test.skipIf(!existsSync(short))("a file that ends before its size: nothing is made up", async () => {
+    await expect(loadSafetensors(short)).rejects.toMatchObject({
+      code: "checkpoint-read",
+      message: expect.stringMatching(/it ended at byte \d+ of \d+/),
+    });
   });
 
   test("a damaged file: the error names it", async () => {
