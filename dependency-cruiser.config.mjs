@@ -12,7 +12,7 @@ const allowed = {
   "packages/checkpoint": core,
   "packages/models": [...core, "packages/nn/"],
   "packages/train": [...core, "packages/nn/", "packages/optim/", "packages/data/", "packages/checkpoint/"],
-  "packages/conformance": core,
+  "packages/conformance": [...core, "packages/optim/", "packages/data/"],
 };
 const tests = "\\.test\\.ts$|/src/testing/";
 
@@ -34,11 +34,21 @@ export default {
       to: { path: "^(packages|apps|tools)/", pathNot: "^$1/", dependencyTypes: ["local"] },
     },
     {
-      name: "no-dependencies-in-core-and-backends",
-      comment: "core and the bundled backends run as they are; what a backend wraps is a peer.",
+      name: "self-contained",
+      comment: "These packages run in any JavaScript engine as they are: no dependency, no module of Node.",
       severity: "error",
-      from: { path: "^packages/(core|backend-(cpu|wasm))/", pathNot: tests },
-      to: { dependencyTypesNot: ["local", "aliased-workspace", "aliased", "export", "type-only"], pathNot: "^packages/" },
+      from: { path: "^packages/(core|backend-cpu|nn|optim)/", pathNot: tests },
+      to: { pathNot: "^packages/" },
+    },
+    {
+      name: "node-apart",
+      comment: "What needs Node stands under src/node or in a module named for it, so that the rest runs in a browser.",
+      severity: "error",
+      from: {
+        path: "^packages/(data|checkpoint|train|conformance|models)/src/",
+        pathNot: `${tests}|/node(/|\\.ts$|-)`,
+      },
+      to: { dependencyTypes: ["core"], dependencyTypesNot: ["type-only"], dynamic: false },
     },
     {
       name: "declared-dependencies-only",
@@ -62,7 +72,7 @@ export default {
     },
   ],
   options: {
-    tsPreCompilationDeps: "specify",
+    tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
     exclude: { path: "/dist/" },
     enhancedResolveOptions: {

@@ -1,15 +1,14 @@
 // The way in: `node tools/bootstrap.mjs <command> [args]`, behind every script of the root package.json. It makes a fresh
 // clone ready (install, build) and then runs the command. Plain Node without dependencies, because nothing is installed
 // yet. Standard output belongs to the command: all that is said here goes to standard error.
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { acquireLock } from "./lock.mjs";
+import { installed, killAll, root, run, seconds, turbo } from "./run.mjs";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
 /**
@@ -23,8 +22,8 @@ const commands = {
   bench: { build: "@striate/bench", main: "tools/bench/dist/main.js" },
   test: { main: "tools/test.mjs" },
   "test:full": { main: "tools/test.mjs", env: { STRIATE_FULL: "1" } },
-  build: { tool: ["turbo/bin/turbo", "run", "build", "--output-logs=errors-only"] },
-  typecheck: { tool: ["turbo/bin/turbo", "run", "typecheck", "--output-logs=errors-only"] },
+  build: { tool: ["turbo/bin/turbo", "run", "build", "--output-logs=errors-only", "--log-prefix=none"] },
+  typecheck: { tool: ["turbo/bin/turbo", "run", "typecheck", "--output-logs=errors-only", "--log-prefix=none"] },
   lint: { tool: ["@biomejs/biome/bin/biome", "check"] },
   format: { tool: ["@biomejs/biome/bin/biome", "check", "--write"] },
 };
@@ -52,43 +51,6 @@ const checkNode = () => {
     fail(`needs Node ${wanted} or later, but this is Node ${process.versions.node} (${process.execPath})`);
 };
 
-/** Settings of the npm that started this (its log level, above all) must not reach the tools. */
-const toolEnvironment = () => {
-  const env = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", TURBO_NO_UPDATE_NOTIFIER: "1", DO_NOT_TRACK: "1" };
-  for (const name of Object.keys(env)) if (/^npm_config_loglevel$/i.test(name)) delete env[name];
-  env.PATH = `${join(root, "node_modules", ".bin")}${process.platform === "win32" ? ";" : ":"}${process.env.PATH ?? ""}`;
-  return env;
-};
-
-/** @type {import("node:child_process").ChildProcess | undefined} */
-let child;
-
-/**
- * @param {string} file
- * @param {string[]} args
- * @param {{ quiet: boolean, shell?: boolean }} options `quiet` shows the output only when the program fails
- * @returns {Promise<number>} the exit code; 128 + the signal's number where a signal ended it
- */
-const execute = (file, args, { quiet, shell = false }) =>
-  new Promise((resolve, reject) => {
-    /** @type {Buffer[]} */
-    const output = [];
-    const stdio = quiet ? /** @type {const} */ (["ignore", "pipe", "pipe"]) : "inherit";
-    child = spawn(file, args, { cwd: root, stdio, shell, env: toolEnvironment() });
-    child.stdout?.on("data", (chunk) => output.push(chunk));
-    child.stderr?.on("data", (chunk) => output.push(chunk));
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      child = undefined;
-      const status = code ?? 128 + (signal ? constants.signals[signal] : 0);
-      if (status !== 0) process.stderr.write(Buffer.concat(output));
-      resolve(status);
-    });
-  });
-
-/** @param {string} path inside node_modules */
-const installed = (path) => join(root, "node_modules", path);
-
 /** The manifests of the root and of every workspace package, as pnpm-workspace.yaml lists them, and the lockfile. */
 const installInputs = () => {
   const files = ["pnpm-lock.yaml", "pnpm-workspace.yaml", ".npmrc", "package.json", "examples/package.json"];
@@ -114,32 +76,30 @@ const install = async () => {
 
   say("installing dependencies …");
   const started = performance.now();
-  const npx = [
-    "--yes",
-    "--loglevel=error",
-    manifest.packageManager,
-    "install",
-    "--frozen-lockfile",
-    "--prefer-offline",
-  ];
+  const { packageManager } = manifest;
+  const npx = ["--yes", "--loglevel=error", packageManager, "install", "--frozen-lockfile", "--prefer-offline"];
   // Windows starts npx.cmd through a shell only.
-  const status = await execute("npx", npx, { quiet: true, shell: process.platform === "win32" });
-  if (status !== 0)
+  const { status, output } = await run("npx", npx, { shell: process.platform === "win32" });
+  if (status !== 0) {
+    process.stderr.write(output);
     fail(
-      `the installation failed (${manifest.packageManager}, exit code ${status}). The first start needs the npm ` +
-        `registry. After a change of dependencies, run: npx --yes ${manifest.packageManager} install`,
+      `the installation failed (${packageManager}, exit code ${status}). The first start needs the npm registry. ` +
+        `After a change of dependencies, update the lockfile first: npx --yes ${packageManager} install`,
     );
+  }
   writeFileSync(stampFile, stamp);
-  say(`installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  say(`installed in ${seconds(started)}`);
 };
 
-/** @param {string} name of the workspace package that is wanted, built after all that it depends on */
+/** @param {string} name of the workspace package that is wanted; what it depends on is built before it */
 const build = async (name) => {
   const notice = setTimeout(() => say("building …"), 1000);
-  const turbo = [installed("turbo/bin/turbo"), "run", "build", `--filter=${name}`, "--output-logs=errors-only"];
-  const status = await execute(process.execPath, turbo, { quiet: true });
+  const { status, output } = await turbo("build", `--filter=${name}`);
   clearTimeout(notice);
-  if (status !== 0) fail(`the build of ${name} failed`);
+  if (status !== 0) {
+    process.stderr.write(output);
+    fail(`the build of ${name} failed`);
+  }
 };
 
 /** @param {{ build?: string }} command */
@@ -149,7 +109,7 @@ const prepare = async (command) => {
   );
   /** @type {NodeJS.SignalsListener} */
   const stop = (signal) => {
-    child?.kill(signal);
+    killAll(signal);
     lock.release();
     process.exit(128 + constants.signals[signal]);
   };
@@ -189,7 +149,8 @@ await prepare(command);
 Object.assign(process.env, command.env);
 if (command.tool !== undefined) {
   const [tool = "", ...first] = command.tool;
-  process.exitCode = await execute(process.execPath, [installed(tool), ...first, ...args], { quiet: false });
+  const { status } = await run(process.execPath, [installed(tool), ...first, ...args], { inherit: true });
+  process.exitCode = status;
 } else if (command.main !== undefined) {
   const main = join(root, command.main);
   process.argv = [process.execPath, main, ...args];

@@ -1,6 +1,7 @@
 /** The conformance suite of Striate: a function from a backend to a report. */
 export type { ModelBuilder, ModelUnderTest } from "./groups/models.js";
 export type { TrainingImages } from "./groups/training.js";
+export { type KnownFailure, parseKnownFailures } from "./known-failures.js";
 export {
   type CaseResult,
   type Column,
@@ -14,7 +15,9 @@ export {
   summarize,
   summaryLine,
 } from "./results.js";
-export { type ConformanceOptions, type KnownFailure, runConformance, type StartEvent } from "./run.js";
-export { parseKnownFailures } from "./known-failures.js";
+export { type ConformanceOptions, runConformance, type StartEvent } from "./run.js";
+export { buildScorecard, type Cell, type Native, type Row, type Scorecard } from "./scorecard/build.js";
+export { renderHtml } from "./scorecard/html.js";
+export { renderMarkdown } from "./scorecard/markdown.js";
 export { type Precision } from "./tolerance.js";
 export { type Vectors } from "./vectors/parse.js";

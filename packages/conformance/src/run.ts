@@ -3,19 +3,10 @@ import type { Backend } from "@striate/core/backend";
 import type { Case, CaseMeasurement, Context } from "./case.js";
 import { ConformanceFailure, SkipCase } from "./failure.js";
 import { type Instrumented, instrument } from "./instrument.js";
-import { matcher } from "./match.js";
+import { judgeBy, type KnownFailure, staleEntries } from "./known-failures.js";
 import { type PlanOptions, planCases } from "./plan.js";
 import { type CaseResult, type ConformanceReport, schemaVersion, summarize } from "./results.js";
 import type { Precision } from "./tolerance.js";
-
-/** A failure that is accepted for now. It is run all the same, and passing is an error. */
-export interface KnownFailure {
-  /** Of case ids; see `matcher`. */
-  readonly pattern: string;
-  readonly reason: string;
-  /** YYYY-MM-DD: from the day after, the failure counts again. */
-  readonly expires: string;
-}
 
 export interface ConformanceOptions extends PlanOptions {
   /** As in `--backend NAME`. */
@@ -73,32 +64,6 @@ class Hang extends ConformanceFailure {
   }
 }
 
-/** Turns outcomes into results, known failures included. */
-const judgeBy = (knownFailures: readonly KnownFailure[], now: Date) => {
-  const today = now.toISOString().slice(0, 10);
-  const known = knownFailures.map((entry) => ({ ...entry, matches: matcher(entry.pattern) }));
-  return (result: CaseResult): CaseResult => {
-    const entry = known.find(({ matches }) => matches(result.id));
-    if (!entry || result.status === "skipped") return result;
-    if (result.status === "passed")
-      return { ...result, status: "failed", reason: `passes, but is listed as a known failure (${entry.pattern}): remove the entry` };
-    if (entry.expires < today) return { ...result, reason: `${result.reason} (known failure, expired on ${entry.expires})` };
-    return { ...result, status: "skipped", knownFailure: entry.pattern, reason: `known failure: ${entry.reason}` };
-  };
-};
-
-/** Entries that cover no case of a full run are stale. */
-const staleEntries = (knownFailures: readonly KnownFailure[], ids: readonly string[]): CaseResult[] =>
-  knownFailures
-    .filter(({ pattern }) => !ids.some(matcher(pattern)))
-    .map(({ pattern }) => ({
-      id: `contract:known-failures/${pattern}`,
-      group: "contract",
-      status: "failed",
-      reason: "this known failure matches no case: remove the entry",
-      milliseconds: 0,
-    }));
-
 const finite = ({ ratio, constant }: CaseMeasurement): Partial<CaseResult> => ({
   ...(ratio !== undefined && { ratio: Number.isFinite(ratio) ? ratio : null }),
   ...(constant !== undefined && { constant }),
@@ -106,13 +71,6 @@ const finite = ({ ratio, constant }: CaseMeasurement): Partial<CaseResult> => ({
 
 const optionalKernels = (backend: Backend): string[] =>
   Object.entries(backend.kernels).flatMap(([name, kernel]) => (typeof kernel === "function" || !kernel ? [] : [name]));
-
-/** @throws TypeError for a known failure whose expiry is no date. */
-const expectDates = (knownFailures: readonly KnownFailure[]): void => {
-  for (const { pattern, expires } of knownFailures)
-    if (!/^\d{4}-\d{2}-\d{2}$/.test(expires))
-      throw new TypeError(`known failure ${pattern}: expires is ${expires}, expected YYYY-MM-DD`);
-};
 
 /** The suite on one backend, case by case. */
 export interface OpenSuite {
@@ -131,7 +89,6 @@ type SuiteOptions = Omit<ConformanceOptions, "onPlan" | "onResult" | "signal" | 
 /** @throws what `create` throws the first time, TypeError for a bad option. */
 export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
   const { name, create, knownFailures = [], precision = "ieee", timeout = 60_000 } = options;
-  expectDates(knownFailures);
   const classify = judgeBy(knownFailures, options.now ?? new Date());
   let backend = await create();
   let instrumented: Instrumented = instrument(backend);

@@ -22,6 +22,10 @@ import type { Tensor } from "./tensor.js";
 /** What core knows of an op besides its shape rule, which is the public function that dispatches it. */
 export interface OpRule<K extends OpName> {
   readonly name: K;
+  /** What users call it, where that is not `name`; for messages. */
+  readonly label?: string;
+  /** What users call the inputs; for messages. */
+  readonly inputs?: readonly string[];
   /** What the outputs hold when an input has no elements but they do: 0 for sums. Without it such a call is refused. */
   readonly empty?: number | ((attrs: Attrs<K>) => number);
   /** The inputs and outputs that `gradient` reads. */
@@ -92,7 +96,7 @@ const execute = <K extends OpName>(
   const value = typeof rule.empty === "function" ? rule.empty(attrs) : rule.empty;
   if (value === undefined && outputs.some((spec) => sizeOf(spec.shape) > 0))
     throw new ShapeError(
-      `${rule.name}: an input of shape ${inputs.map((t) => formatShape(t.shape)).join(", ")} has no elements`,
+      `${labelOf(rule)}: an input of shape ${inputs.map((t) => formatShape(t.shape)).join(", ")} has no elements`,
     );
   return runtime.filled(rule.name, outputs, value ?? 0);
 };
@@ -104,19 +108,37 @@ const operand = ({ shape, dtype }: TensorSpec, { storage }: StorageRef): Operand
   storage: storage as object,
 });
 
-/** @throws DisposedError, ArgumentError unless all tensors are alive and on one backend. */
-export const expectOperands = (op: string, tensors: readonly Tensor[]): Runtime => {
+const labelOf = ({ label, name }: { readonly label?: string; readonly name: string }): string => label ?? name;
+
+/** @throws DisposedError, ArgumentError, BackendLostError unless all tensors are alive and on one living backend. */
+export const expectOperands = (op: string, tensors: readonly Tensor[], names: readonly string[] = []): Runtime => {
   const runtime = (tensors[0] as Tensor).runtime;
-  tensors.forEach((tensor, i) => {
-    expectAlive(op, `input ${i}`, tensor);
+  const nameOf = (i: number): string => names[i] ?? `input ${i}`;
+  for (const [i, tensor] of tensors.entries()) {
+    if (tensor.isDisposed) expectAlive(op, nameOf(i), tensor);
     if (tensor.runtime !== runtime)
       throw new ArgumentError(
-        `${op}: input ${i} is on backend ${tensor.runtime.backend.name}, input 0 on ${runtime.backend.name}` +
+        `${op}: ${nameOf(i)} is on backend ${tensor.runtime.backend.name}, ${nameOf(0)} on ${runtime.backend.name}` +
           " (another instance, if the names agree)",
       );
-  });
+  }
   runtime.expectAlive();
   return runtime;
+};
+
+/**
+ * For ops that are made of others: their arguments are checked under their own names before any kernel runs. The first
+ * one must be given.
+ *
+ * @throws DisposedError, ArgumentError, BackendLostError
+ */
+export const expectArguments = (op: string, named: Readonly<Record<string, Tensor | undefined>>): Runtime => {
+  const given = Object.entries(named).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
+  return expectOperands(
+    op,
+    given.map(([, tensor]) => tensor),
+    given.map(([name]) => name),
+  );
 };
 
 const attach = (node: GradNode, outputs: readonly Tensor[], saves: Saves): void => {
@@ -140,7 +162,7 @@ export const dispatchAll = <K extends OpName>(
   attrs: Attrs<K>,
   outputs: readonly TensorSpec[],
   shapes: KernelShapes = {},
-  runtime: Runtime = expectOperands(rule.name, inputs),
+  runtime: Runtime = expectOperands(labelOf(rule), inputs, rule.inputs),
 ): readonly Tensor[] => {
   const recorded = isRecording() && inputs.some((t) => t.edge) && outputs.some((spec) => isFloat(spec.dtype));
   if (!recorded) return execute(runtime, rule, inputs, attrs, outputs, shapes);
@@ -166,7 +188,7 @@ export const dispatch = <K extends OpName>(
 
 /** The same elements under another shape of the same size, sharing storage. The caller has checked the shape. */
 export const view = (op: string, tensor: Tensor, shape: Shape): Tensor => {
-  expectOperands(op, [tensor]);
+  expectOperands(op, [tensor], ["x"]);
   const result = tensor.runtime.tensor(tensor.ref, { shape, dtype: tensor.dtype });
   if (tensor.edge && isRecording()) {
     const rule: GradientRule<null> = (c) => [view(op, c.grad(), tensor.shape)];

@@ -234,6 +234,14 @@ describe("normalize", () => {
     });
   });
 
+  test("writes into the array that it is given", () => {
+    const batch = { images: Uint8Array.from([255, 0]), channels: 1, height: 1, width: 2 };
+    const out = new Float32Array(2);
+    expect(normalize(batch, { mean: [0], std: [1] }, out)).toBe(out);
+    expect([...out]).toEqual([1, 0]);
+    expect(() => normalize(batch, { mean: [0], std: [1] }, new Float32Array(3))).toThrow("out has 3 values");
+  });
+
   test.each([{ mean: [0] }, { std: [1, 1, 1] }, { std: [1, 0] }, { mean: [0, Number.NaN] }])("refuses %o", (wrong) => {
     const batch = { images: new Uint8Array(2), channels: 2, height: 1, width: 1 };
     expect(() => normalize(batch, { mean: [0, 0], std: [1, 1], ...wrong })).toThrow(ArgumentError);

@@ -89,6 +89,7 @@ const sourcePositions = (size: number, shift: number, mode: "reflect" | "zero", 
   return positions;
 };
 
+/** Writes the image at `begin` with its rows and columns taken from other places; position -1 is black. */
 const moveImage = (
   source: Uint8Array,
   target: Uint8Array,
@@ -97,15 +98,16 @@ const moveImage = (
   rows: Int32Array,
   columns: Int32Array,
 ): void => {
-  let out = begin;
-  for (let channel = 0; channel < channels; channel++) {
-    const plane = begin + channel * height * width;
-    for (let y = 0; y < height; y++) {
+  const plane = height * width;
+  for (let from = begin, to = begin; from < begin + channels * plane; from += plane) {
+    for (let y = 0; y < height; y++, to += width) {
       const row = rows[y] as number;
-      const base = plane + row * width;
-      for (let x = 0; x < width; x++, out++) {
+      // The target is black already.
+      if (row < 0) continue;
+      const base = from + row * width;
+      for (let x = 0; x < width; x++) {
         const column = columns[x] as number;
-        target[out] = row < 0 || column < 0 ? 0 : (source[base + column] as number);
+        if (column >= 0) target[to + x] = source[base + column] as number;
       }
     }
   }
@@ -176,20 +178,23 @@ export const augment = (batch: ImageBatch, options: AugmentOptions, address: Dra
 export type Normalization = Pick<ImageDataset, "mean" | "std">;
 
 /**
- * (value / 255 - mean) / std, channel by channel, worked out in float64 and rounded once.
- * @throws ArgumentError unless there is a mean and a positive std for each channel
+ * (value / 255 - mean) / std, channel by channel, worked out in float64 and rounded once; into `out` where it is given.
+ * @throws ArgumentError unless there is a mean and a positive std for each channel, and `out` is of the images' size
  */
 export const normalize = (
   batch: Pick<ImageBatch, "images" | "channels" | "height" | "width">,
   { mean, std }: Normalization,
+  out?: Float32Array,
 ): Float32Array => {
   const { images, channels, height, width } = batch;
   expectNormalization({ mean, std }, channels);
+  if (out !== undefined && out.length !== images.length)
+    throw new ArgumentError(`normalize: out has ${out.length} values, expected ${images.length}`);
   const plane = height * width;
   const tables = mean.map((m, channel) =>
     Float32Array.from({ length: 256 }, (_, value) => (value / 255 - m) / (std[channel] as number)),
   );
-  const values = new Float32Array(images.length);
+  const values = out ?? new Float32Array(images.length);
   for (let begin = 0, channel = 0; begin < images.length; begin += plane, channel = (channel + 1) % channels) {
     const table = tables[channel] as Float32Array;
     const end = begin + plane;

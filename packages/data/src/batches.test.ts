@@ -1,6 +1,6 @@
 import { createCpuBackend } from "@striate/backend-cpu";
 import type { Backend } from "@striate/core";
-import { ArgumentError, memoryUsage, scope } from "@striate/core";
+import { ArgumentError, memoryUsage, OutOfMemoryError, scope } from "@striate/core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { augment, normalize } from "./augment.js";
@@ -129,6 +129,19 @@ describe("batches", () => {
     });
     const after = memoryUsage(backend);
     expect([after.tensors, after.bytes]).toEqual([before.tensors, before.bytes]);
+  });
+
+  test("leaves no tensor behind when the backend runs out of memory", () => {
+    let allowed = 1;
+    const full: Backend = {
+      ...backend,
+      alloc: (spec) => {
+        if (allowed-- === 0) throw new OutOfMemoryError("full", 1);
+        return backend.alloc(spec);
+      },
+    };
+    expect(() => [...batches(dataset, { backend: full, size: 4 })]).toThrow(OutOfMemoryError);
+    expect(memoryUsage(full)).toMatchObject({ tensors: 0, bytes: 0 });
   });
 
   test("no images: no batches", () => {

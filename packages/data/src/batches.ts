@@ -1,10 +1,10 @@
 import type { Backend, Tensor } from "@striate/core";
-import { ArgumentError, permutation, tensor } from "@striate/core";
+import { ArgumentError, permutation, scope, tensor } from "@striate/core";
 import { expectCount, expectSeed } from "./arguments.js";
 import type { AugmentOptions, Normalization } from "./augment.js";
 import { augment, expectAugmentOptions, expectNormalization, normalize } from "./augment.js";
 import type { ImageDataset } from "./dataset.js";
-import { subset } from "./dataset.js";
+import { imageSize, subset } from "./dataset.js";
 import { streams } from "./streams.js";
 
 export interface BatchOptions {
@@ -65,33 +65,35 @@ export const batches = (dataset: ImageDataset, options: BatchOptions): BatchSequ
   const total = dropLast ? Math.floor(dataset.count / size) : Math.ceil(dataset.count / size);
   expectCount("batches", "start", start, 0, total);
 
-  const order = (): Uint32Array | Int32Array =>
+  const order = (): Int32Array =>
     shuffle && seed !== undefined
       ? permutation(dataset.count, { seed, stream: streams.shuffle, offset: epoch })
       : Int32Array.from({ length: dataset.count }, (_, i) => i);
 
-  const makeBatch = (indices: Int32Array, index: number): Batch => {
+  const makeBatch = (indices: Int32Array, index: number, scratch: Float32Array): Batch => {
     const chosen = { ...subset(dataset, indices), indices };
     const shown =
       augmentation !== undefined && seed !== undefined
         ? { ...chosen, images: augment(chosen, augmentation, { seed, epoch }) }
         : chosen;
+    const values = normalize(shown, normalization, scratch.subarray(0, chosen.images.length));
     const shape = [chosen.count, chosen.channels, chosen.height, chosen.width];
-    return {
-      images: tensor(normalize(shown, normalization), { backend, shape }),
-      labels: tensor(Int32Array.from(chosen.labels), { backend, shape: [chosen.count], dtype: "int32" }),
-      indices,
-      index,
-      total,
-    };
+    // The scope frees the one if there is no room for the other.
+    const { images, labels } = scope(() => ({
+      images: tensor(values, { backend, shape }),
+      labels: tensor(Int32Array.from(chosen.labels), { backend, shape: [chosen.count] }),
+    }));
+    return { images, labels, indices, index, total };
   };
 
   return {
     total,
     *[Symbol.iterator]() {
       const places = order();
+      // `tensor` copies, so one array serves every batch.
+      const scratch = new Float32Array(Math.min(size, dataset.count) * imageSize(dataset));
       for (let index = start; index < total; index++) {
-        const batch = makeBatch(Int32Array.from(places.subarray(index * size, (index + 1) * size)), index);
+        const batch = makeBatch(Int32Array.from(places.subarray(index * size, (index + 1) * size)), index, scratch);
         try {
           yield batch;
         } finally {

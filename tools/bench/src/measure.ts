@@ -1,7 +1,7 @@
 import { type Agreement, compareOutputs, tolerance } from "./agreement.js";
 import type { Outputs, Session, Task } from "./peer.js";
 import { batchOf, flopOf, type Inputs, inputsOf, type Problem, probeOf, withBatch } from "./problem.js";
-import { summarizeRatio, type Summary } from "./statistics.js";
+import { type Summary, summarizeRatio } from "./statistics.js";
 import type { Workload } from "./workloads.js";
 
 export interface MeasureOptions {
@@ -13,6 +13,8 @@ export interface MeasureOptions {
   readonly now: () => number;
   /** Called before everything that takes time. */
   readonly onStage: (peer: string, stage: string) => void;
+  /** Called with the seconds that one operation takes a peer on this kind of problem, roughly. */
+  readonly onProbe: (peer: string, secondsPerFlop: number) => void;
 }
 
 export interface Measured {
@@ -82,15 +84,19 @@ const timed = async (now: () => number, work: () => void | Promise<void>): Promi
   return now() - start;
 };
 
-/** Seconds that one operation takes the peer, from a smaller problem. */
-const probe = async (session: Session, problem: Problem, now: () => number): Promise<number> => {
+/** Seconds that one operation takes the peer, from a smaller problem, run for `period` seconds, at least once. */
+const probe = async (session: Session, problem: Problem, period: number, now: () => number): Promise<number> => {
   const small = probeOf(problem);
   const task = session.prepare(small, inputsOf(small));
+  const until = now() + period;
+  let fastest = Number.POSITIVE_INFINITY;
   try {
-    return (await timed(now, () => task.run())) / flopOf(small);
+    do fastest = Math.min(fastest, await timed(now, () => task.run()));
+    while (now() < until);
   } finally {
     task.dispose();
   }
+  return fastest / flopOf(small);
 };
 
 /** The problem with as many images as the peer can do in `limit` seconds, one at least. */
@@ -102,6 +108,17 @@ const fitBatch = (problem: Problem, secondsPerFlop: number, limit: number): Prob
     fitting = withBatch(problem, batch);
   }
   return fitting;
+};
+
+/** How long a peer of this speed will take for a workload. */
+export const expectedSeconds = (
+  problem: Problem,
+  secondsPerFlop: number,
+  { rounds, maxTime }: Pick<MeasureOptions, "rounds" | "maxTime">,
+): number => {
+  const run = flopOf(fitBatch(problem, secondsPerFlop, maxTime * LONGEST_RUN)) * secondsPerFlop;
+  if (run > maxTime) return 0;
+  return Math.min(maxTime, run + (rounds + 2) * Math.max(run, maxTime * SHORTEST_SAMPLE));
 };
 
 /** The first run of a problem, which stays ready to run again. */
@@ -125,7 +142,7 @@ const isOf = <T extends object>(value: T | Cell): value is T => !("status" in va
 export const measure = async (
   workload: Workload,
   sessions: ReadonlyMap<string, Session>,
-  { rounds, maxTime, now, onStage }: MeasureOptions,
+  { rounds, maxTime, now, onStage, onProbe }: MeasureOptions,
 ): Promise<WorkloadResult> => {
   const cells = new Map<string, Cell>();
   const runners: Runner[] = [];
@@ -142,11 +159,15 @@ export const measure = async (
   const start = async (name: string, session: Session): Promise<Runner | Cell> => {
     onStage(name, "probing");
     const began = now();
-    const secondsPerFlop = await probe(session, workload.problem, now);
+    const secondsPerFlop = await probe(session, workload.problem, maxTime * SHORTEST_SAMPLE, now);
+    onProbe(name, secondsPerFlop);
     const problem = fitBatch(workload.problem, secondsPerFlop, maxTime * LONGEST_RUN);
     const expected = flopOf(problem) * secondsPerFlop;
     if (expected > maxTime)
-      return { status: "overBudget", reason: `a run would take about ${seconds(expected)}, the limit is ${seconds(maxTime)}` };
+      return {
+        status: "overBudget",
+        reason: `a run would take about ${seconds(expected)}, the limit is ${seconds(maxTime)}`,
+      };
     onStage(name, "checking");
     const inputs = inputsOf(problem);
     const { task, time, outputs } = await firstRun(session, problem, inputs, now);

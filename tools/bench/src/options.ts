@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import type { Workload } from "./workloads.js";
 
 export interface Options {
@@ -65,8 +65,8 @@ Examples:
 
 What the table says:
   A run is one product, one convolution or one step of training. Peers take turns; a peer that is too slow for a
-  batch gets a smaller one, and images a second are compared. The ratio is that of the medians, with the least and the
-  greatest of any round. A peer is timed only if its results are those of the first: of an op, the output; of a
+  batch gets a smaller one, and images a second are compared. Times are medians; the ratio is the median of the
+  rounds' ratios, with the least and the greatest of them. A peer is timed only if its results are those of the first: of an op, the output; of a
   training step, the loss, every updated parameter and the running statistics.
 
 Exit codes:
@@ -90,9 +90,17 @@ export const parseOptions = (
     .usage("[options]")
     .description("Times Striate beside its peers, in one process, after checking that they agree.")
     .option("-f, --filter <texts>", "only workloads with one of these texts in their names, comma-separated", names)
-    .option("-p, --peers <names>", `which, the first is compared with the others (default: ${available.peers.join(",")})`, names)
+    .option(
+      "-p, --peers <names>",
+      `which, the first is compared with the others (default: ${available.peers.join(",")})`,
+      names,
+    )
     .option("-r, --rounds <n>", `samples of each peer at most (default: ${defaults.rounds})`, count)
-    .option("-t, --max-time <seconds>", `for one peer on one workload, roughly (default: ${defaults.maxTime})`, duration)
+    .option(
+      "-t, --max-time <seconds>",
+      `for one peer on one workload, roughly (default: ${defaults.maxTime})`,
+      duration,
+    )
     .option("-j, --json <file>", "write all results there; - for standard output")
     .option("-q, --quick", `the same as --rounds ${quick.rounds} --max-time ${quick.maxTime}`)
     .option("-l, --list", "list peers and workloads, time nothing")
@@ -122,5 +130,3 @@ export const parseOptions = (
     list: flags.list ?? false,
   };
 };
-
-export { CommanderError };

@@ -6,5 +6,6 @@ import { tfjsPeer } from "./peers/tfjs.js";
 /** All that can be timed. To add one: an adapter in peers/, and its line here. */
 export const peers: readonly Peer[] = [
   ...backendNames.filter((name) => name !== "auto").map(striatePeer),
-  tfjsPeer("cpu"),
+  tfjsPeer("tfjs:cpu", "cpu", "node"),
+  tfjsPeer("tfjs:cpu-modules", "cpu", "modules"),
 ];

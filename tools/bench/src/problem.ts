@@ -1,6 +1,13 @@
 /** What is timed, as data that every peer can read, and the numbers that it starts from. */
 import { randomWords } from "@striate/core";
-import { type ImageShape, multiplyAdds, type NetworkName, networks, type ParameterSpec, parametersOf } from "./networks.js";
+import {
+  type ImageShape,
+  multiplyAdds,
+  type NetworkName,
+  networks,
+  type ParameterSpec,
+  parametersOf,
+} from "./networks.js";
 
 export type ConvOp = "conv2d" | "conv2dGradInput" | "conv2dGradWeight";
 

@@ -22,13 +22,12 @@ export const summarize = (values: readonly number[]): Summary => ({
 });
 
 /**
- * How many times `numerators` are `denominators`: the ratio of the medians, and the least and greatest ratio of two
- * values of the same round. Rounds alternate, so what slows the machine down for a while slows both, and cancels.
+ * How many times `numerators` are `denominators`, of the values of each round that both have. Rounds alternate, so what
+ * slows the machine down for a while slows both, and cancels.
  *
  * @throws RangeError if one has no values.
  */
 export const summarizeRatio = (numerators: readonly number[], denominators: readonly number[]): Summary => {
   const rounds = Math.min(numerators.length, denominators.length);
-  const ratios = Array.from({ length: rounds }, (_, i) => (numerators[i] as number) / (denominators[i] as number));
-  return { ...summarize(ratios), median: median(numerators) / median(denominators) };
+  return summarize(Array.from({ length: rounds }, (_, i) => (numerators[i] as number) / (denominators[i] as number)));
 };

@@ -143,7 +143,7 @@ export const vectorOps: Readonly<Record<string, VectorOp>> = {
   pad: unary("pad2d", (x, attrs) => {
     const side = (name: string): number => attrs.number(name, 0);
     return core.pad2d(x, [side("top"), side("bottom"), side("left"), side("right")], {
-      mode: attrs.text("mode", ["constant", "reflect", "replicate"], "constant"),
+      mode: attrs.text("mode", ["constant", "reflect", "replicate"] as const, "constant"),
       value: attrs.number("value", 0),
     });
   }),
@@ -180,7 +180,7 @@ export const vectorOps: Readonly<Record<string, VectorOp>> = {
   ),
   adaptive_avg_pool2d: unary("adaptiveAvgPool2d", (x, attrs) => core.adaptiveAvgPool2d(x, attrs.pair("output_size", 1))),
   upsample2d: unary("upsample2d", (x, attrs) =>
-    core.upsample2d(x, { scale: attrs.number("scale", 2), mode: attrs.text("mode", ["nearest", "bilinear"], "nearest") }),
+    core.upsample2d(x, { scale: attrs.number("scale", 2), mode: attrs.text("mode", ["nearest", "bilinear"] as const, "nearest") }),
   ),
 
   batch_norm: {

@@ -1,4 +1,5 @@
 import type { Pair } from "../backend.js";
+import { expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -16,6 +17,7 @@ const adaptiveWindow = (i: number, n: number, m: number): Pair => [
 ];
 
 const expectImage = (op: string, x: Tensor, outputSize: PairLike): Pair => {
+  expectArguments(op, { x });
   expectDType(op, "x", x.dtype, floatDTypes);
   if (x.rank !== 4 || x.shape[2] === 0 || x.shape[3] === 0)
     throw new ShapeError(`${op}: x is ${formatShape(x.shape)}, expected [N, C, H, W] with H, W > 0`);

@@ -1,5 +1,5 @@
 import { isRecording, withContext } from "../context.js";
-import { defineOp, dispatchAll, type OpRule } from "../dispatch.js";
+import { defineOp, dispatchAll, expectArguments, type OpRule } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -112,6 +112,7 @@ export interface BatchNormOptions {
  */
 export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOptions): Tensor => {
   const { runningMean, runningVar, training, momentum = 0.1, eps = 1e-5 } = options;
+  expectArguments("batchNorm", { x, weight: options.weight, bias: options.bias, runningMean, runningVar });
   expectDType("batchNorm", "x", x.dtype, floatDTypes);
   if (x.rank < 2) throw new ShapeError(`batchNorm: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
   const shape = [x.shape[1] as number];

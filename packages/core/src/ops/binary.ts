@@ -7,6 +7,16 @@ import type { Tensor } from "../tensor.js";
 import { fill } from "./fill.js";
 import { unbroadcast } from "./unbroadcast.js";
 
+const names: Readonly<Record<BinaryKind, string>> = {
+  add: "add",
+  sub: "sub",
+  mul: "mul",
+  div: "div",
+  max: "maximum",
+  min: "minimum",
+  pow: "pow",
+};
+
 /** d(a op b)/da and d(a op b)/db, times g. */
 type BinaryGradient =
   | {
@@ -50,6 +60,8 @@ const ruleOf = (kind: BinaryKind): OpRule<"binary"> => {
   const d = gradients[kind];
   return {
     name: "binary",
+    label: names[kind],
+    inputs: ["a", "b"],
     ...(d.saves && { saves: { inputs: [0, 1] } }),
     gradient: (c) =>
       (["left", "right"] as const).map((side, i) => {
@@ -104,14 +116,10 @@ const scalarRuleOf = (kind: BinaryKind, side: Side): OpRule<"binaryScalar"> => {
     const c = fill(x.runtime, [], x.dtype, value);
     return [side === "right" ? binaryOp(kind, x, c) : binaryOp(kind, c, x)];
   };
+  const common = { name: "binaryScalar", label: names[kind], inputs: [side === "left" ? "b" : "a"], decompose } as const;
   return d.of === "x"
-    ? {
-        name: "binaryScalar",
-        saves: { inputs: [0] },
-        gradient: (c) => [d.gradient(c.input(0), c.attrs.value, c.grad())],
-        decompose,
-      }
-    : { name: "binaryScalar", gradient: (c) => [d.gradient(c.attrs.value, c.grad())], decompose };
+    ? { ...common, saves: { inputs: [0] }, gradient: (c) => [d.gradient(c.input(0), c.attrs.value, c.grad())] }
+    : { ...common, gradient: (c) => [d.gradient(c.attrs.value, c.grad())] };
 };
 
 const forKinds = <R>(make: (kind: BinaryKind) => R): Readonly<Record<BinaryKind, R>> => ({
@@ -129,16 +137,6 @@ const scalarRules = /* @__PURE__ */ forKinds((kind) => ({
   left: scalarRuleOf(kind, "left"),
   right: scalarRuleOf(kind, "right"),
 }));
-
-const names: Readonly<Record<BinaryKind, string>> = {
-  add: "add",
-  sub: "sub",
-  mul: "mul",
-  div: "div",
-  max: "maximum",
-  min: "minimum",
-  pow: "pow",
-};
 
 const expectKind = (kind: BinaryKind, dtype: DType): void =>
   expectDType(names[kind], "a", dtype, kind === "div" || kind === "pow" ? floatDTypes : numericDTypes);

@@ -1,5 +1,5 @@
 import type { DType } from "../backend.js";
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, view } from "../dispatch.js";
 import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
@@ -12,4 +12,4 @@ const rule = defineOp({
  * anything becomes bool as `x != 0`. A cast to the tensor's own dtype shares its storage.
  */
 export const cast = (x: Tensor, dtype: DType): Tensor =>
-  dtype === x.dtype ? x.reshape(x.shape) : dispatch(rule, [x], {}, { shape: x.shape, dtype });
+  dtype === x.dtype ? view("cast", x, x.shape) : dispatch(rule, [x], {}, { shape: x.shape, dtype });

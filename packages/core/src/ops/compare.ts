@@ -1,5 +1,5 @@
 import type { CompareKind } from "../backend.js";
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments } from "../dispatch.js";
 import { expectDType, expectElement } from "../dtype.js";
 import { DTypeError } from "../errors.js";
 import { scope } from "../scope.js";
@@ -21,6 +21,7 @@ const compare =
   (op: string, kind: CompareKind, swap = false) =>
   (a: Tensor, b: Tensor | number): Tensor =>
     scope(() => {
+      expectArguments(op, { a, b: typeof b === "number" ? undefined : b });
       if (typeof b === "number") expectElement(op, b, a.dtype);
       const other = typeof b === "number" ? fill(a.runtime, [], a.dtype, b) : b;
       return swap ? compareOp(op, kind, other, a) : compareOp(op, kind, a, other);
@@ -41,25 +42,25 @@ export const gt: Compare = /* @__PURE__ */ compare("gt", "lt", true);
 /** a >= b as bool, broadcast. */
 export const ge: Compare = /* @__PURE__ */ compare("ge", "le", true);
 
-const expectBool = (op: string, ...tensors: Tensor[]): void =>
-  tensors.forEach((t, i) => {
-    expectDType(op, i === 0 ? "a" : "b", t.dtype, ["bool"]);
-  });
+const expectBool = (op: string, operands: Readonly<Record<string, Tensor>>): void => {
+  for (const [name, t] of Object.entries(operands)) expectDType(op, name, t.dtype, ["bool"]);
+  expectArguments(op, operands);
+};
 
 /** Not, for bool. */
 export const logicalNot = (a: Tensor): Tensor => {
-  expectBool("logicalNot", a);
+  expectBool("logicalNot", { a });
   return eq(a, 0);
 };
 
 /** And, for bool, broadcast. */
 export const logicalAnd = (a: Tensor, b: Tensor): Tensor => {
-  expectBool("logicalAnd", a, b);
+  expectBool("logicalAnd", { a, b });
   return a.where(b, 0);
 };
 
 /** Or, for bool, broadcast. */
 export const logicalOr = (a: Tensor, b: Tensor): Tensor => {
-  expectBool("logicalOr", a, b);
+  expectBool("logicalOr", { a, b });
   return a.where(1, b);
 };

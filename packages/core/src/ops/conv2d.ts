@@ -1,5 +1,5 @@
 import type { Conv2dAttrs, Pair, Shape, Window2d } from "../backend.js";
-import { defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments, type OpRule } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -53,6 +53,7 @@ const groupedColumns = (x: Tensor, attrs: Conv2dAttrs, weight: Shape, outputSize
 
 const rule: OpRule<"conv2d"> = defineOp({
   name: "conv2d",
+  inputs: ["x", "weight", "bias"],
   saves: { inputs: [0, 1] },
   gradient: (c) => {
     const g = c.grad();
@@ -182,6 +183,7 @@ export interface ConvTranspose2dOptions extends Conv2dOptions {
 export const convTranspose2d = /* @__PURE__ */ scoped(
   (x: Tensor, weight: Tensor, options: ConvTranspose2dOptions = {}): Tensor => {
     const op = "convTranspose2d";
+    expectArguments(op, { x, weight, bias: options.bias });
     const attrs = attrsOf(op, options);
     const outputs = (weight.shape[1] as number) * attrs.groups;
     expectImages(op, x, weight, options.bias, outputs);

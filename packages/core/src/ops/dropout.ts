@@ -1,3 +1,4 @@
+import { expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError } from "../errors.js";
 import type { RandomAddress } from "../random/address.js";
@@ -18,6 +19,7 @@ export interface DropoutOptions extends RandomAddress {
  */
 export const dropout = /* @__PURE__ */ scoped((x: Tensor, options: DropoutOptions): Tensor => {
   const { p } = options;
+  expectArguments("dropout", { x });
   expectDType("dropout", "x", x.dtype, floatDTypes);
   if (!(p >= 0 && p <= 1)) throw new ArgumentError(`dropout: p is ${p}, expected a probability in [0, 1]`);
   const bits = drawBits("dropout", x.runtime, x.shape, options);

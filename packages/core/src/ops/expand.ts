@@ -1,5 +1,5 @@
 import type { Shape } from "../backend.js";
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, view } from "../dispatch.js";
 import { ShapeError } from "../errors.js";
 import { expectShape, formatShape, padRank, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
@@ -16,6 +16,6 @@ export const expand = (x: Tensor, shape: Shape): Tensor => {
   const padded = x.rank <= shape.length ? padRank(x.shape, shape.length) : null;
   if (!padded?.every((n, i) => n === 1 || n === shape[i]))
     throw new ShapeError(`expand: ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}`);
-  if (sameShape(padded, shape)) return x.reshape(shape);
+  if (sameShape(padded, shape)) return view("expand", x, [...shape]);
   return dispatch(rule, [x], {}, { shape: [...shape], dtype: x.dtype }, { inputs: [padded] });
 };

@@ -1,7 +1,7 @@
 import type { DType, Shape } from "../backend.js";
 import { defineOp, dispatch } from "../dispatch.js";
 import { expectElement } from "../dtype.js";
-import type { Runtime } from "../runtime.js";
+import { expectAlive, type Runtime } from "../runtime.js";
 import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({ name: "fill" });
@@ -12,6 +12,7 @@ export const fill = (runtime: Runtime, shape: Shape, dtype: DType, value: number
 
 /** A tensor of the shape, dtype and backend of `x` with every element `value`. */
 export const fullLike = (x: Tensor, value: number): Tensor => {
+  expectAlive("fullLike", "x", x);
   expectElement("fullLike", value, x.dtype);
   return fill(x.runtime, x.shape, x.dtype, value);
 };

@@ -1,5 +1,5 @@
 import type { DType, Shape } from "../backend.js";
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments, view } from "../dispatch.js";
 import { expectDType, numericDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError, IndexError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -18,6 +18,7 @@ const expectIndex = (op: string, x: Tensor, axis: number, index: Tensor): void =
 
 const gatherRule = defineOp({
   name: "gather",
+  inputs: ["x", "index"],
   saves: { inputs: [1] },
   gradient: (c) => {
     const { shape, dtype } = c.inputSpecs[0] as { shape: Shape; dtype: DType };
@@ -41,6 +42,7 @@ export const gather = (x: Tensor, axis: number, index: Tensor): Tensor => {
 
 const scatterAddRule = defineOp({
   name: "scatterAdd",
+  inputs: ["x", "index", "source"],
   saves: { inputs: [1] },
   gradient: (c) => [c.grad(), null, c.needs[2] ? c.grad().gather(c.attrs.axis, c.input(1)) : null],
 });
@@ -58,13 +60,14 @@ export const scatterAdd = (x: Tensor, axis: number, index: Tensor, source: Tenso
   if (!sameShape(index.shape, source.shape))
     throw new ShapeError(`scatterAdd: source is ${formatShape(source.shape)}, index ${formatShape(index.shape)}`);
   if (x.dtype !== source.dtype) throw new DTypeError(`scatterAdd: source is ${source.dtype}, x is ${x.dtype}`);
-  if (source.size === 0) return x.reshape(x.shape);
+  if (source.size === 0) return view("scatterAdd", x, x.shape);
   if (x.size === 0) throw new IndexError(`scatterAdd: x of shape ${formatShape(x.shape)} has no elements to index`);
   return dispatch(scatterAddRule, [x, index, source], { axis: a }, { shape: x.shape, dtype: x.dtype });
 };
 
 /** The slices of x at `index` (int32, rank 1) along `axis`, as torch.index_select. Indices may repeat. */
 export const indexSelect = /* @__PURE__ */ scoped((x: Tensor, axis: number, index: Tensor): Tensor => {
+  expectArguments("indexSelect", { x, index });
   const a = normalizeAxis("indexSelect", axis, x.rank);
   expectDType("indexSelect", "index", index.dtype, ["int32"]);
   if (index.rank !== 1) throw new ShapeError(`indexSelect: index is ${formatShape(index.shape)}, expected rank 1`);
@@ -75,6 +78,7 @@ export const indexSelect = /* @__PURE__ */ scoped((x: Tensor, axis: number, inde
 
 /** 1 at each label's class, 0 elsewhere: labels [...] int32 -> [..., classes]. @throws IndexError for other labels. */
 export const oneHot = /* @__PURE__ */ scoped((labels: Tensor, classes: number, dtype: DType = "float32"): Tensor => {
+  expectArguments("oneHot", { labels });
   expectDType("oneHot", "labels", labels.dtype, ["int32"]);
   expectDType("oneHot", "dtype", dtype, numericDTypes);
   if (!Number.isInteger(classes) || classes < 1)

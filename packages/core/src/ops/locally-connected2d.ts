@@ -1,4 +1,5 @@
 import type { Pair } from "../backend.js";
+import { expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -21,6 +22,7 @@ export interface LocallyConnectedOptions extends Omit<UnfoldOptions, "kernel"> {
 export const locallyConnected2d = /* @__PURE__ */ scoped(
   (x: Tensor, weight: Tensor, options: LocallyConnectedOptions = {}): Tensor => {
     const op = "locallyConnected2d";
+    expectArguments(op, { x, weight, bias: options.bias });
     expectDType(op, "x", x.dtype, floatDTypes);
     if (x.rank !== 4 || weight.rank !== 6 || weight.shape[3] !== x.shape[1])
       throw new ShapeError(

@@ -1,4 +1,4 @@
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -75,6 +75,7 @@ export interface CrossEntropyOptions extends LossOptions {
 export const crossEntropy = /* @__PURE__ */ scoped(
   (logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor => {
     const { labelSmoothing = 0 } = options;
+    expectArguments("crossEntropy", { logits, labels });
     expectDType("crossEntropy", "logits", logits.dtype, floatDTypes);
     expectDType("crossEntropy", "labels", labels.dtype, ["int32"]);
     if (!(labelSmoothing >= 0 && labelSmoothing < 1))
@@ -96,6 +97,7 @@ export const crossEntropy = /* @__PURE__ */ scoped(
 );
 
 const expectAlike = (op: string, x: Tensor, target: Tensor): void => {
+  expectArguments(op, { x, target });
   expectDType(op, "x", x.dtype, floatDTypes);
   if (x.dtype !== target.dtype)
     throw new DTypeError(`${op}: x is ${x.dtype}, target ${target.dtype}; expected the same`);

@@ -1,5 +1,5 @@
 import type { Shape } from "../backend.js";
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -16,6 +16,7 @@ export interface MatmulOptions {
 
 const rule = defineOp({
   name: "matmul",
+  inputs: ["a", "b"],
   empty: 0,
   saves: { inputs: [0, 1] },
   gradient: (c) => {
@@ -76,6 +77,7 @@ export const matmul = /* @__PURE__ */ scoped((a: Tensor, b: Tensor, options: Mat
  * @throws ShapeError naming the argument.
  */
 export const linear = /* @__PURE__ */ scoped((x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {
+  expectArguments("linear", { x, weight, bias });
   if (weight.rank !== 2 || x.rank < 1 || x.shape.at(-1) !== weight.shape[1])
     throw new ShapeError(
       `linear: x is ${formatShape(x.shape)}, weight ${formatShape(weight.shape)}; expected [..., in] and [out, in]`,

@@ -1,5 +1,5 @@
 import type { Pair, PoolAttrs, Shape } from "../backend.js";
-import { constant, defineOp, dispatch, dispatchAll, type OpRule } from "../dispatch.js";
+import { constant, defineOp, dispatch, dispatchAll, expectArguments, type OpRule } from "../dispatch.js";
 import { expectDType, floatDTypes, numericDTypes } from "../dtype.js";
 import { ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -130,6 +130,7 @@ export interface UnpoolOptions {
  * @throws ShapeError, DTypeError; IndexError for a position outside the plane (at the latest when the result is read).
  */
 export const maxUnpool2d = /* @__PURE__ */ scoped((x: Tensor, indices: Tensor, options: UnpoolOptions): Tensor => {
+  expectArguments("maxUnpool2d", { x, indices });
   const [height, width] = asPair("maxUnpool2d", "outputSize", options.outputSize, 1);
   expectDType("maxUnpool2d", "x", x.dtype, numericDTypes);
   expectDType("maxUnpool2d", "indices", indices.dtype, ["int32"]);

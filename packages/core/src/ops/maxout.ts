@@ -1,3 +1,4 @@
+import { expectArguments } from "../dispatch.js";
 import { ArgumentError } from "../errors.js";
 import { scoped } from "../scope.js";
 import { normalizeAxis } from "../shape.js";
@@ -12,6 +13,7 @@ export interface MaxoutOptions {
 
 /** The maximum of each `pieces` neighbours along `axis` (Goodfellow et al. 2013, section 2). @throws ArgumentError */
 export const maxout = /* @__PURE__ */ scoped((x: Tensor, { pieces, axis = 1 }: MaxoutOptions): Tensor => {
+  expectArguments("maxout", { x });
   const a = normalizeAxis("maxout", axis, x.rank);
   const n = x.shape[a] as number;
   if (!Number.isInteger(pieces) || pieces < 1 || n % pieces !== 0)

@@ -1,5 +1,5 @@
 import type { Shape } from "../backend.js";
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -26,6 +26,7 @@ export interface LayerNormOptions {
 /** Layer normalization over the last axes (Ba et al. 2016), as torch.nn.functional.layer_norm. @throws ShapeError */
 export const layerNorm = /* @__PURE__ */ scoped((x: Tensor, options: LayerNormOptions = {}): Tensor => {
   const { weight, bias, eps = 1e-5 } = options;
+  expectArguments("layerNorm", { x, weight, bias });
   expectDType("layerNorm", "x", x.dtype, floatDTypes);
   const normalized = options.normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
   const first = x.rank - normalized.length;
@@ -52,6 +53,7 @@ export interface GroupNormOptions {
 /** Group normalization of [N, C, ...] (Wu and He 2018), as torch.nn.functional.group_norm. @throws ShapeError */
 export const groupNorm = /* @__PURE__ */ scoped((x: Tensor, options: GroupNormOptions): Tensor => {
   const { groups, weight, bias, eps = 1e-5 } = options;
+  expectArguments("groupNorm", { x, weight, bias });
   expectDType("groupNorm", "x", x.dtype, floatDTypes);
   if (x.rank < 2) throw new ShapeError(`groupNorm: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
   const [n, channels] = x.shape as [number, number];

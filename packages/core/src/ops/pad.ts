@@ -1,5 +1,5 @@
 import type { Padding2d, Shape } from "../backend.js";
-import { constant, defineOp, dispatch } from "../dispatch.js";
+import { constant, defineOp, dispatch, expectArguments, view } from "../dispatch.js";
 import { expectElement } from "../dtype.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -37,7 +37,7 @@ export const pad = (x: Tensor, { before, after, value = 0 }: PadOptions): Tensor
         `expected ${x.rank} non-negative integers each for ${formatShape(x.shape)}`,
     );
   expectElement("pad", value, x.dtype);
-  if ([...before, ...after].every((n) => n === 0)) return x.reshape(x.shape);
+  if ([...before, ...after].every((n) => n === 0)) return view("pad", x, x.shape);
   const shape = x.shape.map((n, i) => n + (before[i] as number) + (after[i] as number));
   return dispatch(rule, [x], { before: [...before], after: [...after], value }, { shape, dtype: x.dtype });
 };
@@ -65,6 +65,7 @@ const outside: { readonly [M in Exclude<PadMode, "constant">]: (i: number, n: nu
  */
 export const pad2d = /* @__PURE__ */ scoped((x: Tensor, padding: Padding2d, options: Pad2dOptions = {}): Tensor => {
   const { mode = "constant", value = 0 } = options;
+  expectArguments("pad2d", { x });
   if (x.rank < 2) throw new ShapeError(`pad2d: x is ${formatShape(x.shape)}, expected rank 2 or more`);
   const [top, bottom, left, right] = padding;
   const lead = new Array<number>(x.rank - 2).fill(0);
@@ -87,5 +88,5 @@ export const pad2d = /* @__PURE__ */ scoped((x: Tensor, padding: Padding2d, opti
     return t.indexSelect(axis, constant(t, { shape: [index.length], dtype: "int32" }, index));
   };
   const y = along(along(x, x.rank - 2, height, top, bottom), x.rank - 1, width, left, right);
-  return y === x ? x.reshape(x.shape) : y;
+  return y === x ? view("pad2d", x, x.shape) : y;
 });

@@ -1,4 +1,4 @@
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, view } from "../dispatch.js";
 import { ShapeError } from "../errors.js";
 import { formatShape, normalizeAxis } from "../shape.js";
 import type { Tensor } from "../tensor.js";
@@ -21,7 +21,7 @@ export const permute = (x: Tensor, perm: readonly number[]): Tensor => {
   const axes = perm.map((a) => normalizeAxis("permute", a, x.rank));
   if (axes.length !== x.rank || new Set(axes).size !== x.rank)
     throw new ShapeError(`permute: ${formatShape(perm)} is no permutation of the axes of ${formatShape(x.shape)}`);
-  if (axes.every((a, i) => a === i)) return x.reshape(x.shape);
+  if (axes.every((a, i) => a === i)) return view("permute", x, x.shape);
   return dispatch(rule, [x], { perm: axes }, { shape: axes.map((a) => x.shape[a] as number), dtype: x.dtype });
 };
 

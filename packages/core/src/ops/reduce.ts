@@ -1,4 +1,4 @@
-import { defineOp, dispatch, type OpRule } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments, type OpRule, view } from "../dispatch.js";
 import { expectDType, floatDTypes, numericDTypes } from "../dtype.js";
 import { ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -20,8 +20,9 @@ const keepDims = (g: Tensor, shape: readonly number[], axes: readonly number[]):
   g.reshape(reducedShape(shape, axes, true));
 
 // `amax`'s rule: elements that tie for the extreme share the gradient evenly.
-const extremumRule: OpRule<"reduce"> = {
+const extremum = (label: "max" | "min"): OpRule<"reduce"> => ({
   name: "reduce",
+  label,
   saves: { inputs: [0], outputs: [0] },
   gradient: (c) => {
     const x = c.input(0);
@@ -30,26 +31,27 @@ const extremumRule: OpRule<"reduce"> = {
     const count = isExtreme.sum(axes, { keepDims: true });
     return [isExtreme.mul(keepDims(c.grad(), x.shape, axes).div(count))];
   },
-};
+});
 
 const rules: { readonly [K in Kind]: OpRule<"reduce"> } = {
   sum: defineOp({
     name: "reduce",
+    label: "sum",
     empty: 0,
     gradient: (c) => {
       const { shape } = c.inputSpecs[0] as { shape: readonly number[] };
       return [keepDims(c.grad(), shape, c.attrs.axes).expand(shape)];
     },
   }),
-  max: extremumRule,
-  min: extremumRule,
+  max: extremum("max"),
+  min: extremum("min"),
 };
 
 const reduce = (kind: Kind, x: Tensor, over: Axes | undefined, options: ReduceOptions = {}): Tensor => {
   expectDType(kind, "x", x.dtype, numericDTypes);
   const axes = normalizeAxes(kind, over, x.rank);
   const shape = reducedShape(x.shape, axes, options.keepDims ?? false);
-  if (axes.length === 0) return x.reshape(shape);
+  if (axes.length === 0) return view(kind, x, shape);
   if (kind !== "sum" && x.size === 0 && sizeOf(shape) > 0)
     throw new ShapeError(`${kind}: x of shape ${formatShape(x.shape)} has no elements along axes ${formatShape(axes)}`);
   const outputs = [reducedShape(x.shape, axes, false)];
@@ -69,6 +71,7 @@ const countAlong = (x: Tensor, axes: readonly number[]): number => sizeOf(axes.m
 
 /** Arithmetic mean over `axes`; NaN over no elements. */
 export const mean = /* @__PURE__ */ scoped((x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor => {
+  expectArguments("mean", { x });
   expectDType("mean", "x", x.dtype, floatDTypes);
   const over = normalizeAxes("mean", axes, x.rank);
   return x.sum(over, options).div(countAlong(x, over));
@@ -103,6 +106,7 @@ export interface VarianceOptions extends ReduceOptions {
 
 /** Mean squared distance from the mean over `axes`, by two passes: never E[x²] - E[x]². NaN over no elements. */
 export const variance = /* @__PURE__ */ scoped((x: Tensor, axes?: Axes, options: VarianceOptions = {}): Tensor => {
+  expectArguments("variance", { x });
   expectDType("variance", "x", x.dtype, floatDTypes);
   const over = normalizeAxes("variance", axes, x.rank);
   const shape = reducedShape(x.shape, over, options.keepDims ?? false);
@@ -115,6 +119,7 @@ export const variance = /* @__PURE__ */ scoped((x: Tensor, axes?: Axes, options:
 
 /** log Σ e^x over `axes`, with the maximum subtracted first; -Infinity over no elements. */
 export const logSumExp = /* @__PURE__ */ scoped((x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor => {
+  expectArguments("logSumExp", { x });
   expectDType("logSumExp", "x", x.dtype, floatDTypes);
   const over = normalizeAxes("logSumExp", axes, x.rank);
   const shape = reducedShape(x.shape, over, options.keepDims ?? false);

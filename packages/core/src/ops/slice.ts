@@ -1,5 +1,5 @@
 import type { Shape } from "../backend.js";
-import { constant, defineOp, dispatch } from "../dispatch.js";
+import { constant, defineOp, dispatch, view } from "../dispatch.js";
 import { ShapeError } from "../errors.js";
 import { formatShape, normalizeAxes, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
@@ -85,7 +85,7 @@ export const slice = (x: Tensor, options: SliceOptions): Tensor => {
     step.push(by);
     return Math.ceil((to - from) / by);
   });
-  if (sameShape(shape, x.shape)) return x.reshape(x.shape);
+  if (sameShape(shape, x.shape)) return view("slice", x, x.shape);
   return sliceOp(x, shape, begin, step);
 };
 

@@ -39,10 +39,11 @@ const integerKinds: readonly UnaryKind[] = ["neg", "abs", "sign", "square", "rel
 
 const ruleOf = (kind: UnaryKind): OpRule<"unary"> => {
   const d = derivatives[kind];
-  if (d.of === "nothing") return { name: "unary", gradient: (c) => [d.gradient(c.grad())] };
+  const common = { name: "unary", label: kind, inputs: ["x"] } as const;
+  if (d.of === "nothing") return { ...common, gradient: (c) => [d.gradient(c.grad())] };
   return d.of === "x"
-    ? { name: "unary", saves: { inputs: [0] }, gradient: (c) => [d.gradient(c.input(0), c.grad())] }
-    : { name: "unary", saves: { outputs: [0] }, gradient: (c) => [d.gradient(c.output(0), c.grad())] };
+    ? { ...common, saves: { inputs: [0] }, gradient: (c) => [d.gradient(c.input(0), c.grad())] }
+    : { ...common, saves: { outputs: [0] }, gradient: (c) => [d.gradient(c.output(0), c.grad())] };
 };
 
 const unary = (kind: UnaryKind): ((x: Tensor) => Tensor) => {

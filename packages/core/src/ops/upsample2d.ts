@@ -1,4 +1,4 @@
-import { constant } from "../dispatch.js";
+import { constant, expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -44,6 +44,7 @@ const linearAlong = (x: Tensor, axis: number, scale: number): Tensor => {
 
 /** Enlarge [N, C, H, W] by an integer factor, as torch.nn.functional.interpolate. @throws ShapeError, ArgumentError */
 export const upsample2d = /* @__PURE__ */ scoped((x: Tensor, { scale, mode = "nearest" }: UpsampleOptions): Tensor => {
+  expectArguments("upsample2d", { x });
   expectDType("upsample2d", "x", x.dtype, floatDTypes);
   if (x.rank !== 4) throw new ShapeError(`upsample2d: x is ${formatShape(x.shape)}, expected [N, C, H, W]`);
   if (!Number.isInteger(scale) || scale < 1)

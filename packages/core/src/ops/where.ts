@@ -1,4 +1,4 @@
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments } from "../dispatch.js";
 import { expectDType, expectElement } from "../dtype.js";
 import { ArgumentError, DTypeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -29,6 +29,8 @@ const rule = defineOp({
  * a NaN that is not chosen does not show.
  */
 export const where = /* @__PURE__ */ scoped((condition: Tensor, a: Operand, b: Operand): Tensor => {
+  const isTensor = (value: Operand): Tensor | undefined => (typeof value === "number" ? undefined : value);
+  expectArguments("where", { condition, a: isTensor(a), b: isTensor(b) });
   expectDType("where", "condition", condition.dtype, ["bool"]);
   const like = typeof a === "number" ? b : a;
   if (typeof like === "number") throw new ArgumentError("where: a and b are both numbers, expected a tensor");

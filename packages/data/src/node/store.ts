@@ -87,7 +87,7 @@ const missingError = (
 ): DataError =>
   new DataError(
     code,
-    `${title}: ${why}. Missing or damaged:\n${missing.map(describeFile).join("\n")}\n${remedy} They come from ${homepage}`,
+    `${title}: ${why}\nMissing or damaged:\n${missing.map(describeFile).join("\n")}\n${remedy} They come from ${homepage}`,
     options,
   );
 
@@ -131,7 +131,7 @@ const fetchMissing = async (manifest: Manifest, folder: string, options: Dataset
     [...missing.values()],
     sources.length === 0
       ? "there is no source to fetch it from"
-      : `${offline ? "no network" : "every source failed"}\n${failures.map((e) => `  - ${messageOf(e)}`).join("\n")}\n`,
+      : [offline ? "no network" : "every source failed", ...failures.map((e) => `  - ${messageOf(e)}`)].join("\n"),
     `Put the files into ${folder}, or name the folder that has them (dir).`,
     { cause: failures.length === 1 ? failures[0] : new AggregateError(failures) },
   );

@@ -16,7 +16,7 @@ import {
 } from "@striate/nn";
 import { sgd } from "@striate/optim";
 import { type LayerSpec, type LayerTable, makeLayer, networks } from "../networks.js";
-import type { Outputs, Peer, Task } from "../peer.js";
+import type { Peer, Task } from "../peer.js";
 import {
   type ConvProblem,
   type HostTensor,
@@ -114,9 +114,9 @@ const trainTask = (backend: Backend, { network, image }: TrainProblem, inputs: I
       value.dispose();
     },
     outputs: async () => {
-      const outputs = new Map([["loss", Float32Array.of(loss)]]);
+      const outputs = new Map<string, Float32Array>([["loss", Float32Array.of(loss)]]);
       for (const [name, t] of net.stateDict()) if (t.dtype === "float32") outputs.set(name, await download(t));
-      return outputs satisfies Outputs;
+      return outputs;
     },
     dispose: () => {
       optimizer.dispose();

@@ -8,7 +8,6 @@ import { type ImageShape, type LayerSpec, type LayerTable, layerShape, makeLayer
 import type { Peer, Task } from "../peer.js";
 import {
   type ConvProblem,
-  convOutput,
   type HostTensor,
   type Inputs,
   imageShape,
@@ -22,10 +21,16 @@ type Tfjs = typeof Tf;
 type Image = Tf.Tensor4D;
 
 /**
- * tfjs as a bundler makes it for a page. Node's own entry point of tfjs-core is older JavaScript without gradients;
- * they come only with the union package, at 290 MB.
+ * Which of the builds in the packages. Node loads the first: older JavaScript, several times slower than the modules that
+ * bundlers take for a page.
  */
-const load = async (backend: string): Promise<Tfjs> => {
+const builds = { node: ["main"], modules: ["module", "main"] } as const;
+
+/**
+ * tfjs with its gradients, which its Node build leaves to the union package of 290 MB; from here they come as modules.
+ * tfjs registers itself on `global`: each copy gets one of its own, so that several can run side by side.
+ */
+const load = async (backend: string, entry: keyof typeof builds): Promise<Tfjs> => {
   const { outputFiles } = await build({
     stdin: {
       contents: [
@@ -39,14 +44,15 @@ const load = async (backend: string): Promise<Tfjs> => {
     write: false,
     format: "cjs",
     platform: "node",
-    mainFields: ["module", "main"],
+    mainFields: [...builds[entry]],
     external: ["node-fetch"],
     logLevel: "silent",
   });
-  const module = { exports: {} };
   const source = (outputFiles[0] as { readonly text: string }).text;
-  const run = compileFunction(source, ["require", "module", "exports"], { filename: `tfjs-${backend}.cjs` });
-  run(createRequire(import.meta.url), module, module.exports);
+  const filename = `tfjs-${backend}-${entry}.cjs`;
+  const run = compileFunction(source, ["require", "module", "exports", "global"], { filename });
+  const module = { exports: {} };
+  run(createRequire(import.meta.url), module, module.exports, Object.create(globalThis));
   return module.exports as Tfjs;
 };
 
@@ -58,7 +64,7 @@ const weightPermutation = { to: [2, 3, 1, 0], from: [3, 2, 0, 1] } as const;
 type Permutation = typeof imagePermutation | typeof weightPermutation;
 
 const upload = (tf: Tfjs, { data, shape }: HostTensor, { to }: Permutation): Image =>
-  tf.tidy(() => tf.transpose(tf.tensor(data, [...shape]) as Image, [...to]));
+  tf.tidy(() => tf.transpose(tf.tensor(data, [...shape] as Image["shape"]), [...to]));
 
 const download = async (tf: Tfjs, t: Tf.Tensor, permutation?: Permutation): Promise<Float32Array> => {
   const ordered = permutation ? tf.transpose(t, [...permutation.from]) : tf.clone(t);
@@ -69,12 +75,7 @@ const download = async (tf: Tfjs, t: Tf.Tensor, permutation?: Permutation): Prom
 
 // ---- ops ------------------------------------------------------------------------------------------------------------
 
-const opTask = (
-  tf: Tfjs,
-  inputs: readonly Tf.Tensor[],
-  compute: () => Tf.Tensor,
-  permutation?: Permutation,
-): Task => {
+const opTask = (tf: Tfjs, inputs: readonly Tf.Tensor[], compute: () => Tf.Tensor, permutation?: Permutation): Task => {
   let result: Tf.Tensor | undefined;
   return {
     run: async () => {
@@ -204,7 +205,14 @@ const layers: LayerTable<Forward, BuildContext> = {
       running.assign(tf.add(tf.mul(running, 0.9), tf.mul(batch, 0.1)));
     return (x) => {
       const { mean, variance } = tf.moments(x, [0, 1, 2]);
-      const y = tf.batchNorm(x as Image, mean as Tf.Tensor1D, variance as Tf.Tensor1D, offset as Tf.Tensor1D, scale as Tf.Tensor1D, 1e-5);
+      const y = tf.batchNorm(
+        x as Image,
+        mean as Tf.Tensor1D,
+        variance as Tf.Tensor1D,
+        offset as Tf.Tensor1D,
+        scale as Tf.Tensor1D,
+        1e-5,
+      );
       const count = x.size / features;
       move(runningMean, mean);
       move(runningVariance, tf.mul(variance, count / (count - 1)));
@@ -271,7 +279,7 @@ const trainTask = (tf: Tfjs, problem: TrainProblem, inputs: Inputs): Task => {
       value.dispose();
     },
     outputs: async () => {
-      const outputs = new Map([["loss", Float32Array.of(loss)]]);
+      const outputs = new Map<string, Float32Array>([["loss", Float32Array.of(loss)]]);
       for (const { name, read } of variables) outputs.set(name, await read());
       return outputs;
     },
@@ -288,10 +296,10 @@ const prepare = (tf: Tfjs, problem: Problem, inputs: Inputs): Task => {
 };
 
 /** TensorFlow.js core on one of its backends. */
-export const tfjsPeer = (backend: string): Peer => ({
-  name: `tfjs:${backend}`,
+export const tfjsPeer = (name: string, backend: string, entry: keyof typeof builds): Peer => ({
+  name,
   open: async () => {
-    const tf = await load(backend);
+    const tf = await load(backend, entry);
     tf.enableProdMode(); // as its guide for speed says: no checks of values
     await tf.setBackend(backend);
     await tf.ready();

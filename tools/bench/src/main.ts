@@ -1,0 +1,123 @@
+/** The benchmark's program: see `npm run bench -- --help`. */
+import { writeFileSync } from "node:fs";
+import { CommanderError } from "commander";
+import { machineInfo } from "./machine.js";
+import { expectedSeconds, measure, type WorkloadResult } from "./measure.js";
+import { type Options, parseOptions } from "./options.js";
+import type { Session } from "./peer.js";
+import { peers } from "./peers.js";
+import { createProgress, type Progress } from "./progress.js";
+import { createTable, isClean, toJson } from "./report.js";
+import { workloads } from "./workloads.js";
+
+const exitCodes = { done: 0, unsound: 1, usage: 2, output: 3 } as const;
+
+const out = (text: string): void => {
+  process.stdout.write(text);
+};
+const err = (text: string): void => {
+  process.stderr.write(text);
+};
+const now = (): number => performance.now() / 1000;
+
+const list = (options: Options): void => {
+  out(`peers:\n${options.peers.map((name) => `  ${name}\n`).join("")}`);
+  out(`workloads:\n${options.workloads.map(({ name }) => `  ${name}\n`).join("")}`);
+};
+
+const openSessions = async (names: readonly string[]): Promise<Map<string, Session>> => {
+  const sessions = new Map<string, Session>();
+  for (const name of names) {
+    const peer = peers.find((candidate) => candidate.name === name);
+    if (peer) sessions.set(name, await peer.open());
+  }
+  return sessions;
+};
+
+const runAll = async (
+  { workloads, rounds, maxTime }: Options,
+  sessions: ReadonlyMap<string, Session>,
+  progress: Progress,
+  rows: (result: WorkloadResult) => string,
+): Promise<WorkloadResult[]> => {
+  const results: WorkloadResult[] = [];
+  /** Seconds for one operation, as of the last workload. */
+  const speeds = new Map<string, number>();
+  const budget = { rounds, maxTime };
+  for (const [i, workload] of workloads.entries()) {
+    const started = now();
+    const left = (): number => {
+      const expected = workloads.slice(i).map(({ problem }) => {
+        const times = [...sessions.keys()].map((peer) => expectedSeconds(problem, speeds.get(peer) ?? 0, budget));
+        return times.reduce((a, b) => a + b, 0);
+      });
+      const [current = 0, ...others] = expected;
+      return Math.max(0, current - (now() - started)) + others.reduce((a, b) => a + b, 0);
+    };
+    const result = await measure(workload, sessions, {
+      ...budget,
+      now,
+      onStage: (peer, stage) => progress.show(`${workload.name}, ${peer}: ${stage}`, left()),
+      onProbe: (peer, secondsPerFlop) => speeds.set(peer, secondsPerFlop),
+    });
+    results.push(result);
+    progress.print(rows(result));
+  }
+  return results;
+};
+
+const save = (file: string, json: string): boolean => {
+  if (file === "-") {
+    out(json);
+    return true;
+  }
+  try {
+    writeFileSync(file, json);
+    return true;
+  } catch (error) {
+    err(`cannot write the results to ${file}: ${(error as Error).message}\n`);
+    return false;
+  }
+};
+
+const bench = async (options: Options): Promise<number> => {
+  const date = new Date();
+  const machine = machineInfo();
+  const print = options.json === "-" ? err : out;
+  const sessions = await openSessions(options.peers);
+  const versions = new Map([...sessions].map(([name, { version }]) => [name, version]));
+
+  print(
+    `${machine.cpu}, ${machine.cores} cores, load ${machine.load.toFixed(2)}; Node ${machine.node}, V8 ${machine.v8}\n`,
+  );
+  print(`${[...versions].map(([name, version]) => `${name} ${version}`).join(", ")}; ${date.toISOString()}\n\n`);
+  const table = createTable(options);
+  print(`${table.header}\n`);
+  const progress = createProgress((line) => print(`${line}\n`), now);
+  let results: WorkloadResult[];
+  try {
+    results = await runAll(options, sessions, progress, table.rows);
+  } finally {
+    progress.stop();
+    for (const session of sessions.values()) session.close();
+  }
+  if (options.json !== null && !save(options.json, toJson({ date, machine, options, versions }, results)))
+    return exitCodes.output;
+  return isClean(results) ? exitCodes.done : exitCodes.unsound;
+};
+
+const main = async (): Promise<number> => {
+  let options: Options;
+  try {
+    const available = { peers: peers.map(({ name }) => name), workloads };
+    options = parseOptions(process.argv.slice(2), available, { out, err });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  }
+  if (!options.list) return bench(options);
+  list(options);
+  return exitCodes.done;
+};
+
+process.exitCode = await main();

@@ -1,0 +1,44 @@
+// What a consumer pays for an import: bundled, minified and compressed, against a budget.
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { root } from "./run.mjs";
+
+/** KiB after gzip, peers left out. A change that needs more raises the number here, where a reviewer sees it. */
+const budgets = [
+  { what: "core", code: 'export * from "./packages/core/dist/index.js"', kib: 16 },
+  { what: "core, one function of it", code: 'export { permutation } from "./packages/core/dist/index.js"', kib: 2 },
+  { what: "core/backend", code: 'export * from "./packages/core/dist/backend.js"', kib: 4 },
+  { what: "backend-cpu", code: 'export * from "./packages/backend-cpu/dist/index.js"', kib: 16 },
+];
+
+/**
+ * @param {string} code
+ * @returns {Promise<number>} bytes
+ */
+const sizeOf = async (code) => {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: root },
+    external: ["@striate/*"],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    platform: "neutral",
+    target: "es2022",
+    logLevel: "silent",
+  });
+  return gzipSync(outputFiles[0]?.contents ?? "", { level: 9 }).length;
+};
+
+/** @returns {Promise<string>} a line for each budget; @throws Error with the same lines where one is exceeded */
+export const checkSizes = async () => {
+  const lines = [];
+  let exceeded = false;
+  for (const { what, code, kib } of budgets) {
+    const size = (await sizeOf(code)) / 1024;
+    exceeded ||= size > kib;
+    lines.push(`${what}: ${size.toFixed(1)} KiB of ${kib} KiB${size > kib ? ", too large" : ""}`);
+  }
+  if (exceeded) throw new Error(lines.join("\n"));
+  return lines.join("\n");
+};
