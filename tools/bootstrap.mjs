@@ -7,14 +7,17 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { acquireLock } from "./lock.mjs";
-import { installed, killAll, root, run, seconds, turbo } from "./run.mjs";
+import { buildLock, installed, killAll, root, run, runTool, seconds } from "./run.mjs";
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
 /**
- * `build`: what to build first, as a turbo filter. `main`: a module that is then run in this process, so that it owns
- * the standard streams, the signals and the exit code. `tool`: a tool to run instead, with its first arguments.
- * @type {Record<string, { build?: string, main?: string, tool?: string[], env?: Record<string, string> }>}
+ * `build`: the workspace packages that are built first, with what they depend on. `main`: a module that is then run in this
+ * process, so that it owns the standard streams, the signals and the exit code. `tool`: what is run instead, with its
+ * first arguments.
+ * @type {Record<string, {
+ *   build?: string, main?: string, env?: Record<string, string>, tool?: [keyof typeof import("./run.mjs").tools, ...string[]]
+ * }>}
  */
 const commands = {
   cifar10: { build: "@striate/app-cifar10", main: "apps/cifar10/dist/main.js" },
@@ -22,10 +25,10 @@ const commands = {
   bench: { build: "@striate/bench", main: "tools/bench/dist/main.js" },
   test: { main: "tools/test.mjs" },
   "test:full": { main: "tools/test.mjs", env: { STRIATE_FULL: "1" } },
-  build: { tool: ["turbo/bin/turbo", "run", "build", "--output-logs=errors-only", "--log-prefix=none"] },
-  typecheck: { tool: ["turbo/bin/turbo", "run", "typecheck", "--output-logs=errors-only", "--log-prefix=none"] },
-  lint: { tool: ["@biomejs/biome/bin/biome", "check"] },
-  format: { tool: ["@biomejs/biome/bin/biome", "check", "--write"] },
+  build: { build: "*" },
+  typecheck: { tool: ["turbo", "typecheck"] },
+  lint: { tool: ["biome", "check"] },
+  format: { tool: ["biome", "check", "--write"] },
 };
 
 /** @param {string} message */
@@ -91,22 +94,20 @@ const install = async () => {
   say(`installed in ${seconds(started)}`);
 };
 
-/** @param {string} name of the workspace package that is wanted; what it depends on is built before it */
-const build = async (name) => {
+/** @param {string} filter the workspace packages that are wanted; what they depend on is built before them */
+const build = async (filter) => {
   const notice = setTimeout(() => say("building …"), 1000);
-  const { status, output } = await turbo("build", `--filter=${name}`);
+  const { status, output } = await runTool("turbo", ["build", `--filter=${filter}`]);
   clearTimeout(notice);
   if (status !== 0) {
     process.stderr.write(output);
-    fail(`the build of ${name} failed`);
+    fail("the build failed");
   }
 };
 
 /** @param {{ build?: string }} command */
 const prepare = async (command) => {
-  const lock = await acquireLock(join(root, ".turbo", "bootstrap.lock"), (owner) =>
-    say(`another start (${owner}) is setting up; waiting for it …`),
-  );
+  const lock = await acquireLock(buildLock, (owner) => say(`${owner} is setting up; waiting for it …`));
   /** @type {NodeJS.SignalsListener} */
   const stop = (signal) => {
     killAll(signal);
@@ -148,8 +149,8 @@ if (command === undefined)
 await prepare(command);
 Object.assign(process.env, command.env);
 if (command.tool !== undefined) {
-  const [tool = "", ...first] = command.tool;
-  const { status } = await run(process.execPath, [installed(tool), ...first, ...args], { inherit: true });
+  const [tool, ...first] = command.tool;
+  const { status } = await runTool(tool, [...first, ...args], { inherit: true });
   process.exitCode = status;
 } else if (command.main !== undefined) {
   const main = join(root, command.main);

@@ -1,5 +1,5 @@
 // A lock between processes, as a file that only one of them can create.
-import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -76,7 +76,9 @@ export const acquireLock = async (path, onWait) => {
     }
     await sleep(100);
   }
-  const heart = setInterval(() => utimesSync(path, new Date(), new Date()), beat);
+  const heart = setInterval(() => {
+    if (existsSync(path)) utimesSync(path, new Date(), new Date());
+  }, beat);
   heart.unref();
   let held = true;
   return {

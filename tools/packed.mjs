@@ -1,20 +1,7 @@
 // The packages as npm would publish them: packed, and installed into a project outside of the workspace.
 import { mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { root, run } from "./run.mjs";
-
-/**
- * @param {string} file
- * @param {readonly string[]} args
- * @param {Parameters<typeof run>[2]} [options]
- * @returns {Promise<string>} what it wrote
- * @throws Error with what it wrote, where it fails
- */
-export const mustRun = async (file, args, options) => {
-  const { status, output } = await run(file, args, options);
-  if (status !== 0) throw new Error(`${file} ${args.join(" ")}: exit code ${status}\n${output}`);
-  return output;
-};
+import { mustSucceed, root, run } from "./run.mjs";
 
 /**
  * @typedef {object} Packed
@@ -27,13 +14,13 @@ export const mustRun = async (file, args, options) => {
 /**
  * Packs every package and installs the tarballs in `project`, each with the dependencies that its packed manifest
  * declares and no others. Third-party packages are those of the workspace, so this needs no network.
- * @param {string} project an empty folder
+ * @param {string} project a folder to be made
  * @returns {Promise<Packed[]>}
  */
 export const installPacked = async (project) => {
   const tarballs = join(project, "tarballs");
-  mkdirSync(tarballs);
-  await mustRun("pnpm", ["--recursive", "--filter", "./packages/*", "pack", "--pack-destination", tarballs]);
+  mkdirSync(tarballs, { recursive: true });
+  await mustSucceed(run("pnpm", ["--recursive", "--filter", "./packages/*", "pack", "--pack-destination", tarballs]));
   writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }));
 
   /** @type {Packed[]} */
@@ -44,12 +31,13 @@ export const installPacked = async (project) => {
     const tarball = join(tarballs, `${name.slice(1).replace("/", "-")}-${version}.tgz`);
     const folder = join(project, "node_modules", name);
     mkdirSync(folder, { recursive: true });
-    await mustRun("tar", ["-xzf", tarball, "-C", folder, "--strip-components=1"]);
+    await mustSucceed(run("tar", ["-xzf", tarball, "-C", folder, "--strip-components=1"]));
 
     const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     const dependencies = { ...manifest.dependencies, ...manifest.peerDependencies };
     for (const [dependency, range] of Object.entries(dependencies)) {
-      if (/^(workspace|link|file|catalog):/.test(range)) throw new Error(`${name} was packed with ${dependency}: ${range}`);
+      if (/^(workspace|link|file|catalog):/.test(range))
+        throw new Error(`${name} was packed with ${dependency}: ${range}`);
       if (dependency.startsWith("@striate/")) continue; // beside it
       link(join(source, "node_modules", dependency), join(folder, "node_modules", dependency));
     }

@@ -1,11 +1,11 @@
 // What a consumer pays for an import: bundled, minified and compressed, against a budget.
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { root } from "./run.mjs";
+import { CheckFailure, root } from "./run.mjs";
 
 /** KiB after gzip, peers left out. A change that needs more raises the number here, where a reviewer sees it. */
 const budgets = [
-  { what: "core", code: 'export * from "./packages/core/dist/index.js"', kib: 16 },
+  { what: "core", code: 'export * from "./packages/core/dist/index.js"', kib: 30 },
   { what: "core, one function of it", code: 'export { permutation } from "./packages/core/dist/index.js"', kib: 2 },
   { what: "core/backend", code: 'export * from "./packages/core/dist/backend.js"', kib: 4 },
   { what: "backend-cpu", code: 'export * from "./packages/backend-cpu/dist/index.js"', kib: 16 },
@@ -30,7 +30,7 @@ const sizeOf = async (code) => {
   return gzipSync(outputFiles[0]?.contents ?? "", { level: 9 }).length;
 };
 
-/** @returns {Promise<string>} a line for each budget; @throws Error with the same lines where one is exceeded */
+/** @returns {Promise<string>} a line for each budget; @throws CheckFailure with the same lines where one is exceeded */
 export const checkSizes = async () => {
   const lines = [];
   let exceeded = false;
@@ -39,6 +39,6 @@ export const checkSizes = async () => {
     exceeded ||= size > kib;
     lines.push(`${what}: ${size.toFixed(1)} KiB of ${kib} KiB${size > kib ? ", too large" : ""}`);
   }
-  if (exceeded) throw new Error(lines.join("\n"));
+  if (exceeded) throw new CheckFailure(lines.join("\n"));
   return lines.join("\n");
 };

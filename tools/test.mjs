@@ -1,29 +1,209 @@
-// `npm test`: every check that a change must pass, in the order in which they are cheap. `npm test -- unit size` runs
-// some of them. All run, also behind a failed one; the last line counts tests, each other step as one.
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+// `npm test`: every check that a change must pass. `npm test -- unit size` runs some of them. All run, also behind a
+// failed one; the last line counts them, a step as one and a test as one.
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
+import { join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { installPacked, link, mustRun } from "./packed.mjs";
-import { installed, root, run, seconds, turbo } from "./run.mjs";
+import { acquireLock } from "./lock.mjs";
+import { installPacked, link } from "./packed.mjs";
+import { buildLock, CheckFailure, installed, killAll, mustSucceed, root, run, runTool, seconds } from "./run.mjs";
 import { checkSizes } from "./size.mjs";
 
-const tsc = installed("typescript/lib/tsc.js");
 const scratch = mkdtempSync(join(tmpdir(), "striate-test-"));
-
-/** A step that does not apply here. */
-class Skip extends Error {}
-
 /** @typedef {{ passed: number, failed: number, skipped: number, output?: string }} Counts */
 
-/** @type {Promise<import("./packed.mjs").Packed[]> | undefined} */
-let packedOnce;
-const project = join(scratch, "consumer");
-const packed = () => {
-  packedOnce ??= turboTask("build").then(() => {
-    writeFileSync(join(mkdir(project), "package.json"), '{ "private": true, "type": "module" }\n');
-    return installPacked(project);
-  });
-  return packedOnce;
+/** Thrown by a step that does not apply here. */
+class Skip extends Error {}
+
+/** A project outside of the workspace that has the packed packages installed. */
+const consumer = join(scratch, "consumer");
+
+/**
+ * @param {Parameters<typeof runTool>[0]} name
+ * @param {readonly string[]} args
+ */
+const tool = (name, ...args) => mustSucceed(runTool(name, args));
+
+/**
+ * A program of the consumer.
+ * @param {string} program
+ * @param {readonly string[]} args
+ */
+const node = (program, ...args) => mustSucceed(run(process.execPath, [program, ...args], { cwd: consumer }));
+
+/**
+ * @template T
+ * @param {() => Promise<T>} make
+ * @returns {() => Promise<T>} makes it at the first call
+ */
+const once = (make) => {
+  /** @type {Promise<T> | undefined} */
+  let made;
+  return () => {
+    made ??= make();
+    return made;
+  };
 };
+
+const build = once(async () => {
+  const lock = await acquireLock(buildLock, (owner) => console.log(`${owner} is building; waiting for it`));
+  return tool("turbo", "build").finally(lock.release);
+});
+const built = () =>
+  build().catch(() => {
+    throw new CheckFailure("needs the build, which failed");
+  });
+const packages = once(() => built().then(() => installPacked(consumer)));
+
+/** @param {Record<string, unknown>} compilerOptions how a strict consumer compiles */
+const consumerConfig = (compilerOptions) =>
+  JSON.stringify({
+    compilerOptions: {
+      target: "es2022",
+      lib: ["es2023", "esnext.disposable", "dom"],
+      types: ["node"],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      outDir: "js",
+      ...compilerOptions,
+    },
+    include: ["*.ts"],
+  });
+
+const checkUnits = async () => {
+  const report = join(scratch, "vitest.json");
+  const args = ["run", "--reporter=dot", "--reporter=json", `--outputFile.json=${report}`];
+  const { status, output } = await runTool("vitest", args);
+  if (!existsSync(report)) throw new CheckFailure(output);
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, "utf8"));
+  // A file that cannot be loaded has no tests; an error outside of a test fails the run and no test.
+  const failed = status === 0 ? 0 : Math.max(numFailedTests, 1);
+  return { passed: numPassedTests, failed, skipped: numPendingTests + numTodoTests, output };
+};
+
+const checkPackages = async () => {
+  const problems = [];
+  for (const { name, folder, tarball } of await packages()) {
+    const { messages, pkg } = await publint({ pkgDir: folder, pack: false, strict: true });
+    for (const message of messages) problems.push(`${name}: ${formatMessage(message, pkg, { color: false })}`);
+    const attw = [tarball, "--profile", "esm-only", "--no-color", "--no-emoji"];
+    const { status, output } = await runTool("attw", attw);
+    if (status !== 0) problems.push(output);
+  }
+  if (problems.length > 0) throw new CheckFailure(problems.join("\n"));
+  return "";
+};
+
+/** Every entry is imported, type-checked without skipLibCheck, and the conformance suite runs, all as installed. */
+const checkInstalled = async () => {
+  const entries = (await packages()).flatMap((packed) => packed.entries);
+  link(installed("@types/node"), join(consumer, "node_modules", "@types/node"));
+  for (const [resolution, module] of [
+    ["nodenext", "nodenext"],
+    ["bundler", "esnext"],
+  ]) {
+    const folder = join(consumer, `types-${resolution}`);
+    mkdirSync(folder);
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      consumerConfig({ module, moduleResolution: resolution, noEmit: true }),
+    );
+    writeFileSync(join(folder, "entries.ts"), entries.map((entry) => `export type {} from "${entry}";\n`).join(""));
+    await tool("tsc", "-p", folder);
+  }
+  cpSync(join(root, "tools/consumer/installed.mjs"), join(consumer, "installed.mjs"));
+  return node(join(consumer, "installed.mjs"), ...entries);
+};
+
+/** The examples are programs of consumers: compiled and run against the installed packages. */
+const checkExamples = async () => {
+  const source = join(root, "examples");
+  const programs = existsSync(source) ? readdirSync(source).filter((file) => /\.(ts|mjs)$/.test(file)) : [];
+  if (programs.length === 0) throw new Skip("there are no examples");
+  await packages();
+  const folder = join(consumer, "examples");
+  mkdirSync(folder);
+  for (const file of programs) cpSync(join(source, file), join(folder, file));
+  if (programs.some((file) => file.endsWith(".ts"))) {
+    const options = { module: "nodenext", rootDir: ".", outDir: "." };
+    writeFileSync(join(folder, "tsconfig.json"), consumerConfig(options));
+    await tool("tsc", "-p", folder);
+  }
+  for (const file of programs) await node(join(folder, file.replace(/\.ts$/, ".js")));
+  return programs.join("\n");
+};
+
+const checkChangesets = async () => {
+  const { status } = await run("git", ["rev-parse", "--verify", "--quiet", "main"]);
+  if (status !== 0) throw new Skip("git knows no branch main to compare with");
+  return tool("changeset", "status");
+};
+
+/** @type {Record<string, () => Promise<Counts | string>>} */
+const steps = {
+  lint: () => tool("biome", "check", "--error-on-warnings", "--max-diagnostics=50"),
+  types: () => tool("tsc", "-p", "tools").then(() => tool("turbo", "typecheck")),
+  imports: () => tool("depcruise", "packages", "apps", "tools"),
+  unit: checkUnits,
+  build,
+  size: () => built().then(checkSizes),
+  packages: checkPackages,
+  installed: checkInstalled,
+  examples: checkExamples,
+  changesets: checkChangesets,
+};
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((name) => !Object.hasOwn(steps, name));
+if (unknown.length > 0) {
+  console.error(`no such step: ${unknown.join(", ")}; the steps are ${Object.keys(steps).join(", ")}`);
+  process.exit(2);
+}
+
+/**
+ * @param {() => Promise<Counts | string>} step
+ * @returns {Promise<Counts>}
+ */
+const attempt = async (step) => {
+  try {
+    const result = await step();
+    return typeof result === "string" ? { passed: 1, failed: 0, skipped: 0 } : result;
+  } catch (error) {
+    if (error instanceof Skip) return { passed: 0, failed: 0, skipped: 1, output: error.message };
+    const output = error instanceof CheckFailure ? error.message : String(error instanceof Error ? error.stack : error);
+    return { passed: 0, failed: 1, skipped: 0, output };
+  }
+};
+
+/** @param {Counts} counts */
+const summary = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`;
+
+const clean = () => rmSync(scratch, { recursive: true, force: true });
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"]))
+  process.on(signal, () => {
+    killAll(signal);
+    clean();
+    process.exit(128 + constants.signals[signal]);
+  });
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+for (const [name, step] of Object.entries(steps)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
+  const started = performance.now();
+  const counts = await attempt(step);
+  const { passed, failed, skipped, output = "" } = counts;
+  const verdict = failed > 0 ? "FAILED" : passed > 0 ? "ok" : "skipped";
+  const detail = passed + failed + skipped > 1 ? summary(counts) : verdict === "skipped" ? output : "";
+  console.log(`${name.padEnd(12)}${verdict.padEnd(9)}${seconds(started).padStart(8)}  ${detail}`.trimEnd());
+  if (failed > 0) failures.push(`\n── ${name} ──\n${output.trimEnd()}`);
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
+}
+clean();
+for (const failure of failures) console.log(failure);
+console.log(`\n${summary(total)}`);
+process.exitCode = total.failed > 0 ? 1 : 0;

@@ -73,7 +73,7 @@ const demand = (
     failures === 0,
     () =>
       `${what}${coordinates(shape, worst)} is ${actual[worst]}, expected ${expected[worst]} ` +
-      `(error ${error.toPrecision(3)}, allowed ${allowed.toPrecision(3)}); ${failures} of ${expected.length} elements are off`,
+      `(error ${Number(error.toPrecision(3))}, allowed ${Number(allowed.toPrecision(3))}); ${failures} of ${expected.length} elements are off`,
   );
   return Number.isNaN(constant) ? { ratio } : { ratio, constant };
 };

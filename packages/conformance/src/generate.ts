@@ -43,7 +43,7 @@ export const generate = (generator: Generator, id: string, input: number, count:
       return Float64Array.from(words(), (word) => Math.fround(low + (high - low) * unit(word)));
     }
     case "away":
-      return Float64Array.from(words(), (word) => (word & 1 ? -1 : 1) * (0.25 + 1.75 * unit(word)));
+      return Float64Array.from(words(), (word) => Math.fround((word & 1 ? -1 : 1) * (0.25 + 1.75 * unit(word))));
     case "distinct":
       return Float64Array.from(shuffled(words()), (place) => (place - Math.floor(count / 2) + 0.5) / 64);
     case "integers": {

@@ -116,15 +116,16 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
     const context: Context = { backend: instrumented.backend, instrumented, create, precision };
     instrumented.reset();
     const violations = instrumented.violations.length;
+    const violation = (): string | undefined => instrumented.violations[violations];
     try {
       const measured = (await withTimeout(item.run(context), limit)) ?? {};
-      const violation = instrumented.violations[violations];
-      if (violation) throw new ConformanceFailure(violation);
+      const broken = violation();
+      if (broken) throw new ConformanceFailure(broken);
       const called = [...instrumented.called].filter((kernel) => kernels.includes(kernel));
       return classify({ ...base, status: "passed", ...finite(measured), kernels: called, milliseconds: elapsed() });
     } catch (error) {
       if (error instanceof SkipCase) return { ...base, status: "skipped", reason: error.message, milliseconds: elapsed() };
-      const failed = classify({ ...base, status: "failed", reason: describe(error), milliseconds: elapsed() });
+      const failed = classify({ ...base, status: "failed", reason: violation() ?? describe(error), milliseconds: elapsed() });
       if (error instanceof Hang || error instanceof BackendLostError) await renew();
       return failed;
     }

@@ -113,7 +113,7 @@ const labelOf = ({ label, name }: { readonly label?: string; readonly name: stri
 /** @throws DisposedError, ArgumentError, BackendLostError unless all tensors are alive and on one living backend. */
 export const expectOperands = (op: string, tensors: readonly Tensor[], names: readonly string[] = []): Runtime => {
   const runtime = (tensors[0] as Tensor).runtime;
-  const nameOf = (i: number): string => names[i] ?? `input ${i}`;
+  const nameOf = (i: number): string => names[i] ?? (tensors.length === 1 ? "x" : `input ${i}`);
   for (const [i, tensor] of tensors.entries()) {
     if (tensor.isDisposed) expectAlive(op, nameOf(i), tensor);
     if (tensor.runtime !== runtime)
@@ -172,7 +172,7 @@ export const dispatchAll = <K extends OpName>(
       : execute(runtime, rule, inputs, attrs, outputs, shapes);
   const results = execute(runtime, rule, inputs, attrs, outputs, shapes);
   const saves = rule.saves ?? {};
-  attach(GradNode.record({ op: rule.name, runtime, attrs, rule: rule.gradient, inputs, saves }), results, saves);
+  attach(GradNode.record({ op: labelOf(rule), runtime, attrs, rule: rule.gradient, inputs, saves }), results, saves);
   return results;
 };
 
@@ -188,7 +188,7 @@ export const dispatch = <K extends OpName>(
 
 /** The same elements under another shape of the same size, sharing storage. The caller has checked the shape. */
 export const view = (op: string, tensor: Tensor, shape: Shape): Tensor => {
-  expectOperands(op, [tensor], ["x"]);
+  expectOperands(op, [tensor]);
   const result = tensor.runtime.tensor(tensor.ref, { shape, dtype: tensor.dtype });
   if (tensor.edge && isRecording()) {
     const rule: GradientRule<null> = (c) => [view(op, c.grad(), tensor.shape)];

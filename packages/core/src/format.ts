@@ -22,11 +22,9 @@ export const formatData = (spec: TensorSpec, data: HostArray, options: FormatOpt
   const numbers = decode(dtype, data);
   const element = (value: number): string => {
     if (dtype === "bool") return value ? "true" : "false";
-    return isFloat(dtype)
-      ? Number.isInteger(value)
-        ? `${value}.`
-        : Number(value.toPrecision(precision)).toString()
-      : `${value}`;
+    if (!isFloat(dtype)) return `${value}`;
+    const text = `${Number.isInteger(value) ? value : Number(value.toPrecision(precision))}`;
+    return /^-?\d+$/.test(text) ? `${text}.` : text;
   };
   const strides = rowMajorStrides(shape);
   const shown = shape.map((n) =>

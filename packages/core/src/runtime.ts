@@ -163,7 +163,12 @@ export class Runtime {
     this.#tensors++;
     if (this.#leaks) {
       const spec = { shape: tensor.shape, dtype: tensor.dtype };
-      this.#leaks.register(tensor, { spec, stack: new Error("made here").stack ?? "" }, tensor);
+      // The first ten frames, V8's default, are core's own.
+      const limit = Error.stackTraceLimit;
+      Error.stackTraceLimit = 50;
+      const { stack = "" } = new Error("made here");
+      Error.stackTraceLimit = limit;
+      this.#leaks.register(tensor, { spec, stack }, tensor);
     }
   }
 

@@ -22,8 +22,8 @@ const difference = (a: Float32Array, b: Float32Array): Float64Array =>
 
 /**
  * The output in which `found` differs the most from `reference`. Outputs that are in `origin` too (the parameters
- * before a training step) count by what was added to them. Infinity for an output that is missing or of another size,
- * NaN if one has a NaN.
+ * before a training step) count by what was added to them. Infinity for an output that is missing or of another size, and
+ * for none at all; NaN if one has a NaN.
  */
 export const compareOutputs = (
   reference: Outputs,
@@ -36,7 +36,7 @@ export const compareOutputs = (
     sizes.set(name, rootMeanSquare(start ? difference(values, start) : Float64Array.from(values)));
   }
   const largest = Math.max(0, ...[...sizes].filter(([name]) => origin.has(name)).map(([, size]) => size));
-  let worst: Agreement = { output: "", error: 0 };
+  let worst: Agreement | undefined;
   for (const name of new Set([...reference.keys(), ...found.keys()])) {
     const [expected, actual] = [reference.get(name), found.get(name)];
     if (!expected || !actual || expected.length !== actual.length)
@@ -44,8 +44,8 @@ export const compareOutputs = (
     const size = Math.max(sizes.get(name) as number, origin.has(name) ? smallestUpdate * largest : 0);
     const distance = rootMeanSquare(difference(actual, expected));
     const error = distance === 0 ? 0 : distance / size;
-    if (!(error <= worst.error)) worst = { output: name, error };
-    if (Number.isNaN(error)) return worst;
+    if (Number.isNaN(error)) return { output: name, error };
+    if (!worst || error > worst.error) worst = { output: name, error };
   }
-  return worst;
+  return worst ?? { output: "none", error: Number.POSITIVE_INFINITY };
 };

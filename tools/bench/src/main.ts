@@ -120,4 +120,8 @@ const main = async (): Promise<number> => {
   return exitCodes.done;
 };
 
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(exitCodes.done); // the reader, like head, has seen enough
+});
 process.exitCode = await main();

@@ -118,7 +118,8 @@ export const expectedSeconds = (
 ): number => {
   const run = flopOf(fitBatch(problem, secondsPerFlop, maxTime * LONGEST_RUN)) * secondsPerFlop;
   if (run > maxTime) return 0;
-  return Math.min(maxTime, run + (rounds + 2) * Math.max(run, maxTime * SHORTEST_SAMPLE));
+  const period = maxTime * SHORTEST_SAMPLE;
+  return Math.min(maxTime, 2 * period + run + rounds * Math.max(run, period));
 };
 
 /** The first run of a problem, which stays ready to run again. */

@@ -117,6 +117,7 @@ export const parseOptions = (
     if (!available.peers.includes(peer))
       program.error(`error: there is no peer ${JSON.stringify(peer)}; there are ${available.peers.join(", ")}`);
   if (peers.length === 0) program.error("error: --peers names no peer");
+  if (filter.length === 0) program.error("error: --filter has no text");
   const workloads = available.workloads.filter(({ name }) => filter.some((text) => name.includes(text)));
   if (workloads.length === 0)
     program.error(`error: no workload has ${filter.join(" or ")} in its name; --list names all of them`);

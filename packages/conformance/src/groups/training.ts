@@ -17,7 +17,7 @@ import type { OptimizerVector, ScheduleVector, TrainingVector, Vectors } from ".
 import { kindOf, rebuild } from "../vectors/rebuild.js";
 import { VectorFormatError } from "../vectors/safetensors.js";
 
-/** The first images of CIFAR-10's data_batch_1.bin, in file order. */
+/** CIFAR-10's data_batch_1.bin, whole: trainings take its first images, the closing evaluation its last. */
 export interface TrainingImages {
   /** 3072 bytes an image: red, green and blue plane. */
   readonly images: Uint8Array;
@@ -219,7 +219,7 @@ const runTraining = async (vector: TrainingVector, data: TrainingImages, steps: 
       }
       if (!noisy && vector.evalLogits.length > 0) {
         const rows = vector.evalLogits;
-        const { x, labels } = batchOf(data, vector.batch * vector.steps - rows.length, rows.length, dtype, backend);
+        const { x, labels } = batchOf(data, data.labels.length - rows.length, rows.length, dtype, backend);
         const logits = noGrad(() => scope(() => network.forward({ parameters, buffers, training: false }, x)));
         disposeAll([x, labels]);
         const [values] = await download([logits]);

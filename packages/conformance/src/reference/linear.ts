@@ -7,20 +7,26 @@ export const matmul = (
   { transposeA = false, transposeB = false }: { readonly transposeA?: boolean; readonly transposeB?: boolean } = {},
 ): NdArray => {
   const size = (x: NdArray, fromEnd: number): number => x.shape[x.shape.length - fromEnd] as number;
-  const inner = size(a, transposeA ? 2 : 1);
   const batch = broadcastShape([a.shape.slice(0, -2), b.shape.slice(0, -2)]);
-  const indexOf = (x: NdArray, outer: readonly number[], row: number, column: number): number[] => {
-    const lead = outer.length - (x.shape.length - 2);
-    return [...x.shape.slice(0, -2).map((n, axis) => (n === 1 ? 0 : (outer[axis + lead] as number))), row, column];
+  /** Where the matrix that meets output matrix `index` starts. */
+  const start = (x: NdArray, index: readonly number[]): number => {
+    const lead = batch.length - (x.shape.length - 2);
+    let matrix = 0;
+    for (let axis = 0; axis < x.shape.length - 2; axis++) {
+      const n = x.shape[axis] as number;
+      matrix = matrix * n + (n === 1 ? 0 : (index[axis + lead] as number));
+    }
+    return matrix * size(x, 1) * size(x, 2);
   };
+  const element = (x: NdArray, from: number, transposed: boolean, row: number, column: number): number =>
+    x.data[from + (transposed ? column * size(x, 1) + row : row * size(x, 1) + column)] as number;
+  const inner = size(a, transposeA ? 2 : 1);
   return build([...batch, size(a, transposeA ? 1 : 2), size(b, transposeB ? 2 : 1)], (index) => {
-    const outer = index.slice(0, -2);
-    const [row, column] = index.slice(-2) as [number, number];
+    const [fromA, fromB] = [start(a, index), start(b, index)];
+    const row = index[batch.length] as number;
+    const column = index[batch.length + 1] as number;
     let sum = 0;
-    for (let k = 0; k < inner; k++)
-      sum +=
-        at(a, transposeA ? indexOf(a, outer, k, row) : indexOf(a, outer, row, k)) *
-        at(b, transposeB ? indexOf(b, outer, column, k) : indexOf(b, outer, k, column));
+    for (let k = 0; k < inner; k++) sum += element(a, fromA, transposeA, row, k) * element(b, fromB, transposeB, k, column);
     return sum;
   });
 };

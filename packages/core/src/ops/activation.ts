@@ -49,32 +49,36 @@ const gradRule = defineOp({
   decompose: ([x, g], { kind, alpha }) => [(g as Tensor).mul(formulas[kind].derivative(x as Tensor, alpha))],
 });
 
-const rule: OpRule<"activation"> = {
+const ruleOf = (kind: ActivationKind): OpRule<"activation"> => ({
   name: "activation",
+  label: kind,
   saves: { inputs: [0] },
   gradient: (c) => {
     const x = c.input(0);
     return [dispatch(gradRule, [x, c.grad()], c.attrs, { shape: x.shape, dtype: x.dtype })];
   },
-  decompose: ([x], { kind, alpha }) => [formulas[kind].forward(x as Tensor, alpha)],
+  decompose: ([x], { alpha }) => [formulas[kind].forward(x as Tensor, alpha)],
+});
+
+const activation = (kind: ActivationKind, defaultAlpha: number): ((x: Tensor, alpha?: number) => Tensor) => {
+  const rule = ruleOf(kind);
+  return (x, alpha = defaultAlpha) => {
+    expectDType(kind, "x", x.dtype, floatDTypes);
+    return dispatch(rule, [x], { kind, alpha }, { shape: x.shape, dtype: x.dtype });
+  };
 };
 
-const activation = (kind: ActivationKind, x: Tensor, alpha: number): Tensor => {
-  expectDType(kind, "x", x.dtype, floatDTypes);
-  return dispatch(rule, [x], { kind, alpha }, { shape: x.shape, dtype: x.dtype });
-};
+/** x for x > 0, else negativeSlope · x, by default 0.01 (Maas et al. 2013). */
+export const leakyRelu: (x: Tensor, negativeSlope?: number) => Tensor = /* @__PURE__ */ activation("leakyRelu", 0.01);
 
-/** x for x > 0, else negativeSlope · x (Maas et al. 2013). */
-export const leakyRelu = (x: Tensor, negativeSlope = 0.01): Tensor => activation("leakyRelu", x, negativeSlope);
-
-/** x for x > 0, else alpha · (e^x - 1) (Clevert et al. 2015, eq. 15). */
-export const elu = (x: Tensor, alpha = 1): Tensor => activation("elu", x, alpha);
+/** x for x > 0, else alpha · (e^x - 1), by default with alpha 1 (Clevert et al. 2015, eq. 15). */
+export const elu: (x: Tensor, alpha?: number) => Tensor = /* @__PURE__ */ activation("elu", 1);
 
 /** x · Φ(x) with the exact error function (Hendrycks and Gimpel 2016). */
-export const gelu = (x: Tensor): Tensor => activation("gelu", x, 1);
+export const gelu: (x: Tensor) => Tensor = /* @__PURE__ */ activation("gelu", 1);
 
 /** x · sigmoid(x), also called swish (Elfwing et al. 2017). */
-export const silu = (x: Tensor): Tensor => activation("silu", x, 1);
+export const silu: (x: Tensor) => Tensor = /* @__PURE__ */ activation("silu", 1);
 
 /** log(1 + e^x) without overflow. */
-export const softplus = (x: Tensor): Tensor => activation("softplus", x, 1);
+export const softplus: (x: Tensor) => Tensor = /* @__PURE__ */ activation("softplus", 1);

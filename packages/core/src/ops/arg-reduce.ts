@@ -1,4 +1,4 @@
-import { defineOp, dispatch } from "../dispatch.js";
+import { defineOp, dispatch, expectArguments } from "../dispatch.js";
 import { expectDType, numericDTypes } from "../dtype.js";
 import { ShapeError } from "../errors.js";
 import { scope } from "../scope.js";
@@ -6,14 +6,16 @@ import { formatShape, normalizeAxis, reducedShape, sizeOf } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import type { ReduceOptions } from "./reduce.js";
 
-const rule = defineOp({ name: "argReduce" });
+type ArgReduce = (x: Tensor, axis?: number, options?: ReduceOptions) => Tensor;
 
-const argReduce =
-  (kind: "argmax" | "argmin") =>
-  (x: Tensor, axis?: number, options: ReduceOptions = {}): Tensor => {
+const argReduce = (kind: "argmax" | "argmin"): ArgReduce => {
+  const rule = defineOp({ name: "argReduce", label: kind });
+  const along: ArgReduce = (x, axis, options = {}) => {
     expectDType(kind, "x", x.dtype, numericDTypes);
-    if (axis === undefined)
-      return scope(() => argReduce(kind)(x.reshape([x.size]), 0).reshape(options.keepDims ? x.shape.map(() => 1) : []));
+    if (axis === undefined) {
+      expectArguments(kind, { x });
+      return scope(() => along(x.reshape([x.size]), 0).reshape(options.keepDims ? x.shape.map(() => 1) : []));
+    }
     const a = normalizeAxis(kind, axis, x.rank);
     const shape = reducedShape(x.shape, [a], options.keepDims ?? false);
     if (x.shape[a] === 0 && sizeOf(shape) > 0)
@@ -21,8 +23,8 @@ const argReduce =
     const outputs = [reducedShape(x.shape, [a], false)];
     return dispatch(rule, [x], { kind, axis: a }, { shape, dtype: "int32" }, { outputs });
   };
-
-type ArgReduce = (x: Tensor, axis?: number, options?: ReduceOptions) => Tensor;
+  return along;
+};
 
 /** Position (int32) of the maximum along `axis`, of the flattened tensor if undefined. Ties: the first; NaN wins. */
 export const argmax: ArgReduce = /* @__PURE__ */ argReduce("argmax");

@@ -116,19 +116,20 @@ export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOp
   expectDType("batchNorm", "x", x.dtype, floatDTypes);
   if (x.rank < 2) throw new ShapeError(`batchNorm: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
   const shape = [x.shape[1] as number];
-  const { weight = fill(x.runtime, shape, x.dtype, 1), bias = fill(x.runtime, shape, x.dtype, 0) } = options;
-  for (const [name, t] of Object.entries({ weight, bias, runningMean, runningVar })) {
+  for (const [name, t] of Object.entries({ weight: options.weight, bias: options.bias, runningMean, runningVar })) {
     if (t && t.dtype !== x.dtype) throw new DTypeError(`batchNorm: ${name} is ${t.dtype}, x is ${x.dtype}`);
     if (t && !sameShape(t.shape, shape))
       throw new ShapeError(`batchNorm: ${name} is ${formatShape(t.shape)}, expected ${formatShape(shape)}`);
   }
+  const n = sizeOf(x.shape) / Math.max(1, shape[0] as number);
+  if (training && n <= 1)
+    throw new ShapeError(`batchNorm: x ${formatShape(x.shape)} has ${n} elements a channel, training needs at least 2`);
+  const affine = (given: Tensor | undefined, value: number): Tensor => given ?? fill(x.runtime, shape, x.dtype, value);
   if (!training) {
     if (!runningMean || !runningVar) throw new ArgumentError("batchNorm: evaluation needs runningMean and runningVar");
-    return normalizeBy(x, runningMean, runningVar, weight, bias, eps);
+    return normalizeBy(x, runningMean, runningVar, affine(options.weight, 1), affine(options.bias, 0), eps);
   }
-  const n = sizeOf(x.shape) / Math.max(1, shape[0] as number);
-  if (n <= 1)
-    throw new ShapeError(`batchNorm: x ${formatShape(x.shape)} has ${n} elements a channel, training needs at least 2`);
+  const [weight, bias] = [affine(options.weight, 1), affine(options.bias, 0)];
   const outputs = [x.shape, shape, shape].map((s) => ({ shape: s, dtype: x.dtype }));
   const [y, mean, variance] = dispatchAll(rule, [x, weight, bias], { eps }, outputs) as readonly [
     Tensor,

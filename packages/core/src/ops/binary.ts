@@ -116,7 +116,12 @@ const scalarRuleOf = (kind: BinaryKind, side: Side): OpRule<"binaryScalar"> => {
     const c = fill(x.runtime, [], x.dtype, value);
     return [side === "right" ? binaryOp(kind, x, c) : binaryOp(kind, c, x)];
   };
-  const common = { name: "binaryScalar", label: names[kind], inputs: [side === "left" ? "b" : "a"], decompose } as const;
+  const common = {
+    name: "binaryScalar",
+    label: names[kind],
+    inputs: [side === "left" ? "b" : "a"],
+    decompose,
+  } as const;
   return d.of === "x"
     ? { ...common, saves: { inputs: [0] }, gradient: (c) => [d.gradient(c.input(0), c.attrs.value, c.grad())] }
     : { ...common, gradient: (c) => [d.gradient(c.attrs.value, c.grad())] };

@@ -1,7 +1,7 @@
-import { constant, defineOp, dispatch } from "../dispatch.js";
+import { constant, defineOp, dispatch, expectOperands, view } from "../dispatch.js";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
-import { formatShape, normalizeAxis } from "../shape.js";
+import { formatShape, normalizeAxis, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 
 const rule = defineOp({
@@ -35,30 +35,44 @@ const rule = defineOp({
   },
 });
 
+const expectList = (op: string, tensors: readonly Tensor[]): Tensor => {
+  const [first] = tensors;
+  if (!first) throw new ArgumentError(`${op}: expected at least one tensor`);
+  const names = tensors.map((_, i) => `tensor ${i}`);
+  expectOperands(op, tensors, names);
+  for (const [i, t] of tensors.entries())
+    if (t.dtype !== first.dtype)
+      throw new DTypeError(`${op}: tensor ${i} is ${t.dtype}, tensor 0 is ${first.dtype}; expected the same`);
+  return first;
+};
+
 /** Join tensors that agree in every other axis along `axis`. @throws ArgumentError for an empty list. */
 export const concat = (tensors: readonly Tensor[], axis: number): Tensor => {
-  const [first] = tensors;
-  if (!first) throw new ArgumentError("concat: expected at least one tensor");
+  const first = expectList("concat", tensors);
   const a = normalizeAxis("concat", axis, first.rank);
-  for (const [i, t] of tensors.entries()) {
-    if (t.dtype !== first.dtype)
-      throw new DTypeError(`concat: tensor ${i} is ${t.dtype}, tensor 0 is ${first.dtype}; expected the same`);
+  for (const [i, t] of tensors.entries())
     if (t.rank !== first.rank || t.shape.some((n, j) => j !== a && n !== first.shape[j]))
       throw new ShapeError(
         `concat: tensor ${i} is ${formatShape(t.shape)}, tensor 0 ${formatShape(first.shape)}; only axis ${a} may differ`,
       );
-  }
   const parts = tensors.filter((t) => t.shape[a] !== 0);
-  if (parts.length <= 1) return (parts[0] ?? first).reshape((parts[0] ?? first).shape);
+  const [only = first] = parts;
+  if (parts.length <= 1) return view("concat", only, only.shape);
   const shape = first.shape.map((n, i) => (i === a ? parts.reduce((s, t) => s + (t.shape[a] as number), 0) : n));
   return dispatch(rule, parts, { axis: a }, { shape, dtype: first.dtype });
 };
 
-/** Join tensors of one shape along a new axis. */
-export const stack = /* @__PURE__ */ scoped(
-  (tensors: readonly Tensor[], axis: number = 0): Tensor =>
-    concat(
-      tensors.map((t) => t.unsqueeze(axis)),
-      axis,
-    ),
-);
+/** Join tensors of one shape along a new axis. @throws ArgumentError for an empty list, ShapeError. */
+export const stack = /* @__PURE__ */ scoped((tensors: readonly Tensor[], axis: number = 0): Tensor => {
+  const first = expectList("stack", tensors);
+  const a = normalizeAxis("stack", axis, first.rank + 1);
+  for (const [i, t] of tensors.entries())
+    if (!sameShape(t.shape, first.shape))
+      throw new ShapeError(
+        `stack: tensor ${i} is ${formatShape(t.shape)}, tensor 0 ${formatShape(first.shape)}; expected the same`,
+      );
+  return concat(
+    tensors.map((t) => t.unsqueeze(a)),
+    a,
+  );
+});

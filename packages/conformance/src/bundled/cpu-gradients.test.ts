@@ -1,0 +1,4 @@
+import { createCpuBackend } from "@striate/backend-cpu";
+import { testBackend } from "../vitest.js";
+
+await testBackend({ name: "cpu", create: createCpuBackend, groups: ["gradients"] });
