@@ -1,8 +1,10 @@
-// Which package may import which. Read by `npm test`; docs/decisions/0004-tooling.md says why a tool checks it.
+// Which package may import which. Read by `npm test`; docs/decisions/0020-tooling.md says why a tool checks it.
 
-/** What each workspace package may import of the others at run time, besides itself. A backend sees the authors' entry only. */
+/** A backend sees the authors' entry only. */
 const backend = ["packages/core/src/backend.ts"];
 const core = ["packages/core/"];
+
+/** What each package may import of the workspace, besides itself. Apps and tools may import all of it. */
 const allowed = {
   "packages/core": [],
   "packages/backend-[^/]+": backend,
@@ -14,18 +16,21 @@ const allowed = {
   "packages/train": [...core, "packages/nn/", "packages/optim/", "packages/data/", "packages/checkpoint/"],
   "packages/conformance": [...core, "packages/optim/", "packages/data/"],
 };
-const tests = "\\.test\\.ts$|/src/testing/";
+const tests = "\\.test\\.ts$|/src/(testing|self-test)/";
+
+/** @type {import("dependency-cruiser").IRegularForbiddenRuleType[]} */
+const directions = Object.entries(allowed).map(([folder, targets]) => ({
+  name: `${folder.replace("packages/", "").replace("-[^/]+", "-*")}-imports`,
+  comment: "Imports point one way: core <- everything, backends see only core/backend, apps come last.",
+  severity: "error",
+  from: { path: `^(${folder})/`, pathNot: tests },
+  to: { path: "^(packages|apps|tools|examples)/", pathNot: ["^$1/", ...targets.map((target) => `^${target}`)] },
+}));
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
-    ...Object.entries(allowed).map(([folder, targets]) => ({
-      name: `${folder.replace("packages/", "").replace("-[^/]+", "-*")}-imports`,
-      comment: "Imports point one way: core <- everything, backends see only core/backend, apps come last.",
-      severity: "error",
-      from: { path: `^(${folder})/`, pathNot: tests },
-      to: { path: "^(packages|apps|tools|examples)/", pathNot: ["^$1/", ...targets.map((target) => `^${target}`)] },
-    })),
+    ...directions,
     {
       name: "public-entries-only",
       comment: "Another package is imported by its name; its inner files are its own business.",
@@ -46,7 +51,7 @@ export default {
       severity: "error",
       from: {
         path: "^packages/(data|checkpoint|train|conformance|models)/src/",
-        pathNot: `${tests}|/node(/|\\.ts$|-)`,
+        pathNot: `${tests}|/(node(/|\\.ts$|-)|isolated\\.ts$)`,
       },
       to: { dependencyTypes: ["core"], dependencyTypesNot: ["type-only"], dynamic: false },
     },
@@ -74,7 +79,7 @@ export default {
   options: {
     tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "/dist/" },
+    exclude: { path: "/dist/|^tools/consumer/" },
     enhancedResolveOptions: {
       exportsFields: ["exports"],
       conditionNames: ["striate-source", "import", "node", "default", "types"],

@@ -1,7 +1,7 @@
 // The packages as npm would publish them: packed, and installed into a project outside of the workspace.
-import { mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mustSucceed, root, run } from "./run.mjs";
+import { CheckFailure, installed, mustSucceed, root, run } from "./run.mjs";
 
 /**
  * @typedef {object} Packed
@@ -37,9 +37,12 @@ export const installPacked = async (project) => {
     const dependencies = { ...manifest.dependencies, ...manifest.peerDependencies };
     for (const [dependency, range] of Object.entries(dependencies)) {
       if (/^(workspace|link|file|catalog):/.test(range))
-        throw new Error(`${name} was packed with ${dependency}: ${range}`);
+        throw new CheckFailure(`${name} was packed with ${dependency}: ${range}`);
       if (dependency.startsWith("@striate/")) continue; // beside it
-      link(join(source, "node_modules", dependency), join(folder, "node_modules", dependency));
+      const candidates = [join(source, "node_modules", dependency), installed(dependency)];
+      const found = candidates.find((candidate) => existsSync(candidate));
+      if (found === undefined) throw new CheckFailure(`${name}: ${dependency} is not installed`);
+      link(found, join(folder, "node_modules", dependency));
     }
     const entries = Object.keys(manifest.exports)
       .filter((entry) => !entry.endsWith(".json"))

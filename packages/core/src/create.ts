@@ -1,10 +1,10 @@
 import type { Backend, DType, HostArray, Shape } from "./backend.js";
-import { encode, expectDType, expectElement, hostArray } from "./dtype.js";
+import { encode, expectElement, hostArray } from "./dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "./errors.js";
 import { fill } from "./ops/fill.js";
 import { drawBits } from "./ops/random-bits.js";
 import { checkedAddress, type RandomAddress } from "./random/address.js";
-import { randomWords } from "./random/philox.js";
+import { fillNormal, fillUniform } from "./random/fill.js";
 import { type Leak, type MemoryUsage, type Runtime, runtimeOf } from "./runtime.js";
 import { scope } from "./scope.js";
 import { expectShape, formatShape, sizeOf } from "./shape.js";
@@ -130,50 +130,28 @@ export const arange = (count: number, options: TensorOptions): Tensor => {
 
 export interface RandomOptions extends TensorOptions, RandomAddress {}
 
-/** Uniform in [0, 1) with the resolution of a Philox word's upper bits: 24 for float32, 32 for float64. */
-const uniforms = (op: string, address: RandomAddress, count: number, bits: 24 | 32): Float64Array => {
-  const { seed, stream, offset } = checkedAddress(op, address);
-  const words = randomWords(seed, stream, offset, count);
-  return Float64Array.from(words, (word) => (word >>> (32 - bits)) / 2 ** bits);
-};
-
-const fromValues = (op: string, shape: Shape, data: Float64Array, options: TensorOptions): Tensor => {
+/** A tensor that `fill` draws; `op` names it in errors. */
+const drawn = (
+  op: string,
+  shape: Shape,
+  options: RandomOptions,
+  fill: (values: Float32Array | Float64Array, address: RandomAddress) => void,
+): Tensor => {
   const { backend, dtype = "float32" } = options;
-  const values = encode(dtype, data);
+  expectShape(op, shape);
+  const address = checkedAddress(op, options);
+  if (dtype !== "float32" && dtype !== "float64")
+    throw new DTypeError(`${op}: dtype is ${dtype}, expected float32 or float64`);
+  const values = hostArray(dtype, sizeOf(shape));
+  fill(values, address);
   return finish(() => runtimeFor(backend).fromHost(op, { shape: [...shape], dtype }, values), options);
 };
 
-const randomDTypes: readonly DType[] = ["float32", "float64"];
-
-const expectRandom = (op: string, shape: Shape, { dtype = "float32" }: TensorOptions): void => {
-  expectShape(op, shape);
-  expectDType(op, "dtype", dtype, randomDTypes);
-};
-
 /** Uniform in [0, 1), drawn on the host: the same on every backend, a function of (seed, stream, offset) alone. */
-export const rand = (shape: Shape, options: RandomOptions): Tensor => {
-  expectRandom("rand", shape, options);
-  const bits = options.dtype === "float64" ? 32 : 24;
-  return fromValues("rand", shape, uniforms("rand", options, sizeOf(shape), bits), options);
-};
+export const rand = (shape: Shape, options: RandomOptions): Tensor => drawn("rand", shape, options, fillUniform);
 
-/**
- * Normal with mean 0 and variance 1 by Box and Muller 1958, drawn on the host: the same on every backend, a function of
- * (seed, stream, offset) alone.
- */
-export const randn = (shape: Shape, options: RandomOptions): Tensor => {
-  expectRandom("randn", shape, options);
-  const count = sizeOf(shape);
-  const u = uniforms("randn", options, 2 * Math.ceil(count / 2), 32);
-  const values = new Float64Array(count);
-  for (let i = 0; i < count; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(1 - (u[i] as number)));
-    const angle = 2 * Math.PI * (u[i + 1] as number);
-    values[i] = radius * Math.cos(angle);
-    if (i + 1 < count) values[i + 1] = radius * Math.sin(angle);
-  }
-  return fromValues("randn", shape, values, options);
-};
+/** Normal with mean 0 and variance 1, drawn on the host: see `rand`. */
+export const randn = (shape: Shape, options: RandomOptions): Tensor => drawn("randn", shape, options, fillNormal);
 
 /** int32 in [0, 2^24) from Philox4x32-10, the same bits on every backend. */
 export const randomBits = (shape: Shape, options: RandomAddress & { readonly backend: Backend }): Tensor =>

@@ -1,4 +1,4 @@
-import { philox4x32 } from "@striate/core";
+import { keyOf, philox4x32 } from "@striate/core";
 
 /**
  * Philox streams, one for each use, so that switching one augmentation on leaves the draws of the others as they were.
@@ -21,7 +21,7 @@ export const streams = {
  * A function of its arguments alone, so that neither batch order nor a restart changes what is drawn.
  */
 export const drawsFor = (seed: number, stream: number, epoch: number, index: number): Uint32Array =>
-  philox4x32([index, epoch, stream, 0], [seed >>> 0, Math.floor(seed / 2 ** 32)]);
+  philox4x32([index, epoch, stream, 0], keyOf(seed));
 
 /** A word as an integer from 0 to n - 1. n is far below 2^21, so the product is exact and the bias below n / 2^32. */
 export const uniformInteger = (word: number, n: number): number => Math.floor((word * n) / 2 ** 32);

@@ -1,12 +1,12 @@
-import { crossEntropy, noGrad, type Tensor } from "@striate/core";
+import { ArgumentError, crossEntropy, noGrad, scope, type Tensor } from "@striate/core";
 import type { Batch } from "@striate/data";
-import type { Module } from "@striate/nn";
+import type { Forward, Module } from "@striate/nn";
 import { breather } from "./breathe.js";
 
 export interface EvaluateOptions {
   /** Images to logits [N, classes]; the default is the network's forward pass. For test-time augmentation. */
   readonly logits?: ((images: Tensor) => Tensor) | undefined;
-  /** Called after each batch. */
+  /** Called after each batch, with what all batches so far come to. */
   readonly onBatch?: ((done: { readonly images: number; readonly correct: number }) => void) | undefined;
   /** Ends the evaluation before the next batch; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -25,13 +25,28 @@ export interface Evaluation {
   readonly labels: Int32Array;
 }
 
-/** Classify all images of `batches` in evaluation mode; the network's mode is put back afterwards. */
+/** Puts the mode of every layer back: some may have been in evaluation mode before the others were. */
+const rememberModes = (net: Module<Forward>): (() => void) => {
+  const { training } = net;
+  const children = [...net.children.values()].map(rememberModes);
+  return () => {
+    net.train(training);
+    for (const restore of children) restore();
+  };
+};
+
+/**
+ * Classify all images of `batches` in evaluation mode. Afterwards, also after a failure, every layer has the mode it
+ * had, and no tensor is left.
+ *
+ * @throws ArgumentError if there is no image; whatever the callbacks and the backend throw.
+ */
 export const evaluate = async (
   net: Module,
   batches: Iterable<Batch>,
   { logits = net.forward, onBatch, signal }: EvaluateOptions = {},
 ): Promise<Evaluation> => {
-  const { training } = net;
+  const restoreModes = rememberModes(net);
   const breathe = breather();
   const predictions: number[] = [];
   const labels: number[] = [];
@@ -41,29 +56,33 @@ export const evaluate = async (
   try {
     for (const batch of batches) {
       signal?.throwIfAborted();
-      const [predicted, loss] = noGrad(() => {
-        const scores = logits(batch.images);
-        const pair = [scores.argmax(1), crossEntropy(scores, batch.labels, { reduction: "sum" })] as const;
-        scores.dispose();
-        return pair;
-      });
-      const expected = await batch.labels.data();
-      const classes = await predicted.data();
-      totalLoss += await loss.item();
-      predicted.dispose();
-      loss.dispose();
-      for (const [i, label] of expected.entries()) {
-        if (classes[i] === label) correct++;
-        predictions.push(classes[i] as number);
-        labels.push(label);
+      const [predicted, loss] = noGrad(() =>
+        scope(() => {
+          const scores = logits(batch.images);
+          return [scores.argmax(1), crossEntropy(scores, batch.labels, { reduction: "sum" })] as const;
+        }),
+      );
+      try {
+        // One wait for the device, not three.
+        const [classes, sum, expected] = await Promise.all([predicted.data(), loss.item(), batch.labels.data()]);
+        totalLoss += sum;
+        for (const [i, label] of expected.entries()) {
+          if (classes[i] === label) correct++;
+          predictions.push(classes[i] as number);
+          labels.push(label);
+        }
+      } finally {
+        predicted.dispose();
+        loss.dispose();
       }
       onBatch?.({ images: labels.length, correct });
       await breathe();
     }
   } finally {
-    net.train(training);
+    restoreModes();
   }
   const images = labels.length;
+  if (images === 0) throw new ArgumentError("evaluate: there are no images in the batches");
   return {
     images,
     correct,

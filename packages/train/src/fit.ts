@@ -1,5 +1,5 @@
 import { ArgumentError, keep, noGrad, scope, type Tensor } from "@striate/core";
-import type { BatchSequence } from "@striate/data";
+import type { Batch, BatchSequence } from "@striate/data";
 import type { Module } from "@striate/nn";
 import type { Optimizer } from "@striate/optim";
 import { breather } from "./breathe.js";
@@ -8,6 +8,7 @@ import { TrainingError } from "./errors.js";
 /** Where training stands, before a step: both count from 0. */
 export interface Position {
   readonly epoch: number;
+  /** Through all epochs. */
   readonly step: number;
 }
 
@@ -15,15 +16,16 @@ export interface Position {
 export interface StepReport extends Position {
   /** Images in the batch. */
   readonly images: number;
-  /** Mean loss of an image. */
+  /** Mean loss of an image, before the update. */
   readonly loss: number;
-  /** Images of the batch that the network, in training mode, got right. */
+  /** Images of the batch that the network, in training mode and before the update, got right. */
   readonly correct: number;
 }
 
 export interface EpochReport {
   /** From 0. */
   readonly epoch: number;
+  /** Made in this epoch: fewer than it has batches if training ended within it. */
   readonly steps: number;
   readonly images: number;
   /** Means over the epoch's images. */
@@ -33,25 +35,31 @@ export interface EpochReport {
   readonly seconds: number;
 }
 
-/** Hooks into the loop. Those before and after the update run at once; reports come when the numbers have arrived. */
+/**
+ * Hooks into the loop, called in the order of the list. Those without a promise run as the steps are dispatched; the
+ * reports come when the numbers have arrived, one step behind, and all of them before their epoch's. What a hook throws
+ * ends training.
+ */
 export interface Callback {
-  /** Set learning rates here. */
   beforeEpoch?(epoch: number): void;
+  /** Set learning rates here. */
   beforeStep?(position: Position): void;
   /** The update has been dispatched. Tensors made here are the callback's to dispose. */
   afterStep?(position: Position): void;
   onStep?(report: StepReport): void | Promise<void>;
+  /** The epoch's time is over: a validation here is not counted in. */
   onEpoch?(report: EpochReport): void | Promise<void>;
 }
 
 export interface FitOptions {
+  /** Put into training mode, once, at the start. */
   readonly net: Module;
   readonly optimizer: Pick<Optimizer<object>, "step">;
-  /** The loss of a batch, from logits [N, classes] and labels [N]. */
+  /** The loss of a batch, a scalar, from logits [N, classes] and labels [N]. */
   readonly loss: (logits: Tensor, labels: Tensor) => Tensor;
   /** Whether `loss` is a mean over the batch or a sum: for the reports alone. Default "mean". */
   readonly reduction?: "mean" | "sum";
-  /** The batches of an epoch, counted from 0. */
+  /** The batches of an epoch, counted from 0. Every epoch has the same `total`. */
   readonly batches: (epoch: number) => BatchSequence;
   /** May end within an epoch: 2.5 epochs are two and the first half of the batches of the third. */
   readonly epochs: number;
@@ -61,72 +69,103 @@ export interface FitOptions {
 }
 
 export interface FitResult {
-  /** Every step was made, or the signal ended training. */
+  /** Every step was made, or the signal ended training before. */
   readonly ended: "finished" | "aborted";
   /** Whole and broken epochs made. */
   readonly epochs: number;
   readonly steps: number;
   readonly images: number;
-  /** Mean loss of an image, over the last epoch (as far as it went); NaN before the first step. */
+  /** Mean loss of an image, over the last epoch (as far as it went); NaN if there was no step. */
   readonly loss: number;
-  /** From the first batch to the last report. */
+  /** Of all epochs, see `EpochReport`. */
   readonly seconds: number;
 }
 
 /** Steps that `epochs` epochs of `total` batches make. */
-export const stepsOf = (epochs: number, total: number): number => Math.floor(epochs * total + 1e-9);
+export const stepsOf = (epochs: number, total: number): number =>
+  // 0.29 * 100 is 28.999…: a decimal shall not lose a step to its binary form.
+  Math.floor(epochs * total * (1 + 1e-12));
+
+interface Dispatched {
+  readonly value: Tensor;
+  readonly correct: Tensor;
+}
+
+/** Forward and backward pass and update. The tensors are the caller's to dispose; nothing is left if anything throws. */
+const dispatch = ({ net, optimizer, loss }: FitOptions, { images, labels }: Batch): Dispatched => {
+  const counts: Tensor[] = [];
+  try {
+    const value = optimizer.step(() => {
+      const logits = net.forward(images);
+      const correct = noGrad(() => scope(() => logits.argmax(1).eq(labels).cast("int32").sum()));
+      counts.push(keep(correct));
+      return loss(logits, labels);
+    });
+    return { value, correct: counts[0] as Tensor };
+  } catch (error) {
+    for (const count of counts) count.dispose();
+    throw error;
+  }
+};
+
+const release = ({ value, correct }: Dispatched): void => {
+  value.dispose();
+  correct.dispose();
+};
+
+/** Sums over the reports of an epoch. */
+const noSteps = { steps: 0, images: 0, loss: 0, correct: 0 };
 
 /**
- * Train `net`. The loop dispatches one step ahead of the reports that it waits for, so a device is kept busy and never
- * runs far ahead. A step leaves no tensor behind.
+ * Train `net`. The loop dispatches one step ahead of the report that it waits for, so a device is kept busy and the
+ * host never runs far ahead of it. A step leaves no tensor behind, nor does a failure.
  *
- * @throws TrainingError when the loss is not finite; ArgumentError for bad options; whatever the backend throws.
+ * @throws TrainingError when the loss is not finite (the step's update is made by then); ArgumentError for bad epochs
+ * or an epoch without batches; whatever the callbacks and the backend throw.
  */
 export const fit = async (options: FitOptions): Promise<FitResult> => {
-  const { net, optimizer, loss, reduction = "mean", epochs, callbacks = [], signal } = options;
+  const { net, reduction = "mean", epochs, callbacks = [], signal } = options;
   if (!(epochs >= 0 && Number.isFinite(epochs)))
     throw new ArgumentError(`fit: epochs is ${epochs}, expected a finite number of at least 0`);
   const breathe = breather();
-  const started = performance.now();
-  const seconds = (since: number): number => (performance.now() - since) / 1000;
   let step = 0;
-  let images = 0;
   let epoch = 0;
-  let last = { images: 0, loss: 0, correct: 0, steps: 0 };
+  let images = 0;
+  let seconds = 0;
+  let sums = noSteps;
+
+  const read = async (position: Position, count: number, dispatched: Dispatched): Promise<StepReport> => {
+    try {
+      const [value, correct] = await Promise.all([dispatched.value.item(), dispatched.correct.item()]);
+      return { ...position, images: count, loss: reduction === "sum" ? value / count : value, correct };
+    } finally {
+      release(dispatched);
+    }
+  };
 
   /** One step; the promise is for its report. */
-  const advance = (position: Position, batch: { readonly images: Tensor; readonly labels: Tensor }): Promise<StepReport> => {
-    let correct: Tensor | undefined;
+  const advance = (position: Position, batch: Batch): Promise<StepReport> => {
     for (const callback of callbacks) callback.beforeStep?.(position);
-    const value = optimizer.step(() => {
-      const logits = net.forward(batch.images);
-      correct = noGrad(() =>
-        scope(() => keep(logits.argmax(1).eq(batch.labels).cast("int32").sum())),
-      );
-      return loss(logits, batch.labels);
-    });
-    for (const callback of callbacks) callback.afterStep?.(position);
-    const count = batch.labels.size;
-    const report = async (right: Tensor): Promise<StepReport> => {
-      try {
-        const total = await value.item();
-        const each = reduction === "sum" ? total / count : total;
-        return { ...position, images: count, loss: each, correct: await right.item() };
-      } finally {
-        value.dispose();
-        right.dispose();
-      }
-    };
-    return report(correct as unknown as Tensor);
+    const dispatched = dispatch(options, batch);
+    try {
+      for (const callback of callbacks) callback.afterStep?.(position);
+    } catch (error) {
+      release(dispatched);
+      throw error;
+    }
+    const report = read(position, batch.labels.size, dispatched);
+    // Awaited later. Until then the failure of an earlier step may end the loop.
+    report.catch(() => {});
+    return report;
   };
 
   const settle = async (pending: Promise<StepReport>): Promise<void> => {
     const report = await pending;
-    last = {
-      images: last.images + report.images,
-      loss: last.loss + report.loss * report.images,
-      correct: last.correct + report.correct,
-      steps: last.steps + 1,
+    sums = {
+      steps: sums.steps + 1,
+      images: sums.images + report.images,
+      loss: sums.loss + report.loss * report.images,
+      correct: sums.correct + report.correct,
     };
     for (const callback of callbacks) await callback.onStep?.(report);
     if (!Number.isFinite(report.loss))
@@ -136,49 +175,60 @@ export const fit = async (options: FitOptions): Promise<FitResult> => {
       );
   };
 
+  /** Steps through an epoch, as far as `end`. */
+  const run = async (sequence: BatchSequence, end: number): Promise<void> => {
+    let pending: Promise<StepReport> | undefined;
+    try {
+      for (const batch of sequence) {
+        const before = pending;
+        pending = advance({ epoch, step }, batch);
+        step++;
+        if (before) await settle(before);
+        await breathe();
+        if (step >= end || signal?.aborted) break;
+      }
+      if (pending) await settle(pending);
+    } finally {
+      // Its tensors are freed when it has been read, or has failed.
+      await pending?.catch(() => {});
+    }
+  };
+
   net.train();
   let finished = epochs === 0;
   while (!finished && !signal?.aborted) {
     const sequence = options.batches(epoch);
-    const steps = stepsOf(epochs, sequence.total);
-    if (step >= steps) {
-      finished = true;
-      break;
-    }
-    const epochStarted = performance.now();
-    last = { images: 0, loss: 0, correct: 0, steps: 0 };
+    if (sequence.total === 0) throw new ArgumentError(`fit: epoch ${epoch} has no batches`);
+    const end = stepsOf(epochs, sequence.total);
+    // Fewer than one step, or ones that the epochs before have made.
+    finished = step >= end;
+    if (finished) break;
+    sums = noSteps;
     for (const callback of callbacks) callback.beforeEpoch?.(epoch);
-    let pending: Promise<StepReport> | null = null;
-    for (const batch of sequence) {
-      const next = advance({ epoch, step }, batch);
-      // Whichever fails first is the one to hear of; the other must not go unhandled.
-      next.catch(() => {});
-      if (pending) await settle(pending);
-      pending = next;
-      step++;
-      images += batch.labels.size;
-      await breathe();
-      finished = step >= steps;
-      if (finished || signal?.aborted) break;
-    }
-    if (pending) await settle(pending);
+    const started = performance.now();
+    await run(sequence, end);
+    if (sums.steps === 0) throw new ArgumentError(`fit: epoch ${epoch} has no batches, its total is ${sequence.total}`);
+    const spent = (performance.now() - started) / 1000;
+    seconds += spent;
+    images += sums.images;
     const report = {
       epoch,
-      steps: last.steps,
-      images: last.images,
-      loss: last.loss / last.images,
-      accuracy: last.correct / last.images,
-      seconds: seconds(epochStarted),
+      steps: sums.steps,
+      images: sums.images,
+      loss: sums.loss / sums.images,
+      accuracy: sums.correct / sums.images,
+      seconds: spent,
     };
     for (const callback of callbacks) await callback.onEpoch?.(report);
     epoch++;
+    finished = step >= end;
   }
   return {
     ended: finished ? "finished" : "aborted",
     epochs: epoch,
     steps: step,
     images,
-    loss: last.loss / last.images,
-    seconds: seconds(started),
+    loss: sums.loss / sums.images,
+    seconds,
   };
 };

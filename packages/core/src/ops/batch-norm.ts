@@ -18,6 +18,7 @@ const countPerChannel = (x: Tensor): number => x.size / (x.shape[1] as number);
 
 const gradRule: OpRule<"batchNormGrad"> = defineOp({
   name: "batchNormGrad",
+  empty: 0,
   decompose: ([input, weight, batchMean, batchVariance, gradient], { eps }) => {
     const [x, gy] = [input as Tensor, gradient as Tensor];
     const axes = statisticAxes(x);

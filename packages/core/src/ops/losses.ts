@@ -19,11 +19,13 @@ const reductions: { readonly [R in Reduction]: (loss: Tensor) => Tensor } = {
   none: (loss) => loss,
 };
 
-const reduced = (op: string, loss: Tensor, { reduction = "mean" }: LossOptions): Tensor => {
+/** @throws ArgumentError */
+const expectReduction = (op: string, { reduction = "mean" }: LossOptions): void => {
   if (!(reduction in reductions))
     throw new ArgumentError(`${op}: reduction is ${reduction}, expected ${Object.keys(reductions).join(", ")}`);
-  return reductions[reduction](loss);
 };
+
+const reduced = (loss: Tensor, { reduction = "mean" }: LossOptions): Tensor => reductions[reduction](loss);
 
 const gradRule = defineOp({
   name: "crossEntropyGrad",
@@ -78,6 +80,7 @@ export const crossEntropy = /* @__PURE__ */ scoped(
     expectArguments("crossEntropy", { logits, labels });
     expectDType("crossEntropy", "logits", logits.dtype, floatDTypes);
     expectDType("crossEntropy", "labels", labels.dtype, ["int32"]);
+    expectReduction("crossEntropy", options);
     if (!(labelSmoothing >= 0 && labelSmoothing < 1))
       throw new ArgumentError(`crossEntropy: labelSmoothing is ${labelSmoothing}, expected [0, 1)`);
     if (logits.rank < 2 || !sameShape(labels.shape, [logits.shape[0] as number, ...logits.shape.slice(2)]))
@@ -92,13 +95,14 @@ export const crossEntropy = /* @__PURE__ */ scoped(
         : logits.permute([0, ...logits.shape.slice(2).map((_, i) => i + 2), 1]).reshape([-1, classes]);
     const flat = labels.rank === 1 ? labels : labels.reshape([-1]);
     const losses = dispatch(rule, [rows, flat], { labelSmoothing }, { shape: flat.shape, dtype: logits.dtype });
-    return reduced("crossEntropy", labels.rank === 1 ? losses : losses.reshape(labels.shape), options);
+    return reduced(labels.rank === 1 ? losses : losses.reshape(labels.shape), options);
   },
 );
 
-const expectAlike = (op: string, x: Tensor, target: Tensor): void => {
+const expectAlike = (op: string, x: Tensor, target: Tensor, options: LossOptions): void => {
   expectArguments(op, { x, target });
   expectDType(op, "x", x.dtype, floatDTypes);
+  expectReduction(op, options);
   if (x.dtype !== target.dtype)
     throw new DTypeError(`${op}: x is ${x.dtype}, target ${target.dtype}; expected the same`);
   if (!sameShape(x.shape, target.shape))
@@ -107,14 +111,14 @@ const expectAlike = (op: string, x: Tensor, target: Tensor): void => {
 
 /** (x - target)² */
 export const mseLoss = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
-  expectAlike("mseLoss", x, target);
-  return reduced("mseLoss", x.sub(target).square(), options);
+  expectAlike("mseLoss", x, target, options);
+  return reduced(x.sub(target).square(), options);
 });
 
 /** |x - target| */
 export const l1Loss = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
-  expectAlike("l1Loss", x, target);
-  return reduced("l1Loss", x.sub(target).abs(), options);
+  expectAlike("l1Loss", x, target, options);
+  return reduced(x.sub(target).abs(), options);
 });
 
 export interface SmoothL1Options extends LossOptions {
@@ -126,16 +130,16 @@ export interface SmoothL1Options extends LossOptions {
 export const smoothL1Loss = /* @__PURE__ */ scoped(
   (x: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor => {
     const { beta = 1 } = options;
-    expectAlike("smoothL1Loss", x, target);
+    expectAlike("smoothL1Loss", x, target, options);
     if (!(beta > 0)) throw new ArgumentError(`smoothL1Loss: beta is ${beta}, expected above 0`);
     const d = x.sub(target);
     const size = d.abs();
-    return reduced("smoothL1Loss", size.lt(beta).where(d.square().mul(0.5 / beta), size.sub(0.5 * beta)), options);
+    return reduced(size.lt(beta).where(d.square().mul(0.5 / beta), size.sub(0.5 * beta)), options);
   },
 );
 
 /** -t·log σ(x) - (1-t)·log(1-σ(x)) = softplus(x) - t·x, stable for large |x|. `target` is in [0, 1]. */
 export const bceWithLogits = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
-  expectAlike("bceWithLogits", x, target);
-  return reduced("bceWithLogits", x.softplus().sub(x.mul(target)), options);
+  expectAlike("bceWithLogits", x, target, options);
+  return reduced(x.softplus().sub(x.mul(target)), options);
 });

@@ -50,7 +50,7 @@ export const philox4x32 = (
 };
 
 /** A seed (a non-negative safe integer) as Philox's two key words. */
-const keyOf = (seed: number): [number, number] => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+export const keyOf = (seed: number): [number, number] => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 
 /**
  * `count` uint32 words: word i%4 of counter [i/4, offset, stream, 0]. The order that `randomBits` is defined by.
