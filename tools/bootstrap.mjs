@@ -34,10 +34,7 @@ const commands = {
 /** @param {string} message */
 const say = (message) => process.stderr.write(`striate: ${message}\n`);
 
-/**
- * @param {string} message
- * @returns {never}
- */
+/** @param {string} message */
 const fail = (message) => {
   say(message);
   process.exit(1);
@@ -144,8 +141,10 @@ const dropRepeatedInterrupts = () => {
 checkNode();
 const [name = "", ...args] = process.argv.slice(2);
 const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-if (command === undefined)
-  fail(`${name === "" ? "no command" : `unknown command "${name}"`}; one of: ${Object.keys(commands).join(", ")}`);
+if (command === undefined) {
+  say(`${name === "" ? "no command" : `unknown command "${name}"`}; one of: ${Object.keys(commands).join(", ")}`);
+  process.exit(1);
+}
 await prepare(command);
 Object.assign(process.env, command.env);
 if (command.tool !== undefined) {

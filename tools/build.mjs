@@ -2,15 +2,18 @@
 // whose source is gone is ever published. dist/ is not emptied first: a program that runs from it keeps its files.
 import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { tools } from "./run.mjs";
 
-const tsc = createRequire(import.meta.url).resolve("typescript/lib/tsc.js");
-const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--listEmittedFiles"], {
-  encoding: "utf8",
-  stdio: ["ignore", "pipe", "inherit"],
-  maxBuffer: 64 * 1024 * 1024,
-});
+const { status, stdout } = spawnSync(
+  process.execPath,
+  [...tools.tsc, "-p", "tsconfig.build.json", "--listEmittedFiles"],
+  {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 64 * 1024 * 1024,
+  },
+);
 
 const emitted = new Set();
 const messages = [];

@@ -22,7 +22,7 @@ export const tools = {
   biome: [installed("@biomejs/biome/bin/biome")],
   changeset: [installed("@changesets/cli/bin.js")],
   depcruise: [installed("dependency-cruiser/bin/dependency-cruise.mjs"), "--config", "dependency-cruiser.config.mjs"],
-  tsc: [installed("typescript/lib/tsc.js")],
+  tsc: [installed("typescript/bin/tsc")],
   turbo: [installed("turbo/bin/turbo"), "run", "--output-logs=errors-only", "--log-prefix=none"],
   vitest: [installed("vitest/vitest.mjs")],
 };

@@ -66,7 +66,6 @@ const consumerConfig = (compilerOptions) =>
       strict: true,
       exactOptionalPropertyTypes: true,
       skipLibCheck: false,
-      outDir: "js",
       ...compilerOptions,
     },
     include: ["*.ts"],
@@ -120,18 +119,15 @@ const checkInstalled = async () => {
 /** The examples are programs of consumers: compiled and run against the installed packages. */
 const checkExamples = async () => {
   const source = join(root, "examples");
-  const programs = existsSync(source) ? readdirSync(source).filter((file) => /\.(ts|mjs)$/.test(file)) : [];
+  const programs = existsSync(source) ? readdirSync(source).filter((file) => file.endsWith(".ts")) : [];
   if (programs.length === 0) throw new Skip("there are no examples");
   await packages();
   const folder = join(consumer, "examples");
   mkdirSync(folder);
   for (const file of programs) cpSync(join(source, file), join(folder, file));
-  if (programs.some((file) => file.endsWith(".ts"))) {
-    const options = { module: "nodenext", rootDir: ".", outDir: "." };
-    writeFileSync(join(folder, "tsconfig.json"), consumerConfig(options));
-    await tool("tsc", "-p", folder);
-  }
-  for (const file of programs) await node(join(folder, file.replace(/\.ts$/, ".js")));
+  writeFileSync(join(folder, "tsconfig.json"), consumerConfig({ module: "nodenext", outDir: "js" }));
+  await tool("tsc", "-p", folder);
+  for (const file of programs) await node(join(folder, "js", file.replace(/\.ts$/, ".js")));
   return programs.join("\n");
 };
 

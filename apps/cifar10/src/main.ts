@@ -3,14 +3,14 @@ import { CheckpointError } from "@striate/checkpoint";
 import { BackendLostError, KernelError, OutOfMemoryError } from "@striate/core";
 import { DataError } from "@striate/data";
 import { TrainingError } from "@striate/train";
-import { exitCodes } from "./exit-codes.js";
-import { CommandLineExit, parseOptions } from "./options.js";
+import { type Exit, exitCodes } from "./exit-codes.js";
+import { CommandLineExit, parseOptions, UsageError } from "./options.js";
+import { OutputError } from "./output.js";
 import { createReporter } from "./reporter.js";
-import { OutputError, run, UsageError } from "./run.js";
+import { run } from "./run.js";
 
-type Failure = Exclude<keyof typeof exitCodes, "ok" | "interrupted">;
-
-const failures: readonly (readonly [new (...args: never[]) => Error, Failure])[] = [
+const failures: readonly (readonly [new (...args: never[]) => Error, Exit])[] = [
+  [UsageError, "usage"],
   [DataError, "data"],
   [BackendChoiceError, "backend"],
   [BackendLostError, "backend"],
@@ -19,51 +19,64 @@ const failures: readonly (readonly [new (...args: never[]) => Error, Failure])[]
   [OutputError, "output"],
   [CheckpointError, "output"],
   [TrainingError, "training"],
-  [UsageError, "usage"],
 ];
 
-const failureOf = (error: unknown): Failure => failures.find(([type]) => error instanceof type)?.[1] ?? "internal";
+const signals = { SIGINT: "interrupted", SIGTERM: "terminated" } as const;
 
-const signals = { SIGINT: 130, SIGTERM: 143 } as const;
-
-const main = async (): Promise<number> => {
-  const options = parseOptions(process.argv.slice(2));
-  const reporter = createReporter(process, options.json);
+const main = async (): Promise<Exit> => {
+  const options = parseOptions(process.argv.slice(2), process.env);
+  const reporter = createReporter(process, options.json, process.stderr.isTTY && process.env["TERM"] !== "dumb");
   const abort = new AbortController();
-  let interruptedBy: keyof typeof signals = "SIGINT";
-  for (const name of Object.keys(signals) as (keyof typeof signals)[])
-    process.on(name, () => {
-      if (abort.signal.aborted) process.exit(signals[name]);
-      interruptedBy = name;
-      reporter.notice(`${name}: finishing this step, then saving; once more to leave at once`);
-      abort.abort(new Error(`interrupted by ${name}`));
+  let stoppedBy: Exit | undefined;
+  /** Ends training after the step that is running. The first reason counts. */
+  const stop = (exit: Exit, why: string): void => {
+    if (stoppedBy !== undefined) return;
+    stoppedBy = exit;
+    // The last line may be the one that cannot be written: then all else is done already.
+    process.exitCode = exitCodes[exit].code;
+    reporter.notice(why);
+    abort.abort(new Error(why));
+  };
+
+  for (const [signal, exit] of Object.entries(signals))
+    process.on(signal, () => {
+      if (stoppedBy !== undefined) {
+        reporter.clear();
+        process.exit(exitCodes[exit].code);
+      }
+      stop(exit, `${signal}: stopping after this step; once more to leave at once`);
     });
+  // `| head` closes the pipe early; a disk may be full.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+    error.code === "EPIPE"
+      ? stop("closed", "standard output was closed: stopping")
+      : stop("output", `cannot write to standard output: ${error.message}`),
+  );
+  // Nothing depends on what is said there.
+  process.stderr.on("error", () => {});
+
   try {
-    const ended = await run(options, reporter, abort.signal);
-    return ended === "interrupted" ? signals[interruptedBy] : exitCodes.ok.code;
+    await run(options, reporter, abort.signal);
+    return stoppedBy ?? "ok";
   } catch (error) {
-    if (abort.signal.aborted && error === abort.signal.reason) return signals[interruptedBy];
-    const failure = failureOf(error);
+    if (stoppedBy !== undefined && error === abort.signal.reason) {
+      reporter.event({ event: "interrupted" }, () => "stopped before training; nothing is saved");
+      return stoppedBy;
+    }
+    const exit = failures.find(([type]) => error instanceof type)?.[1] ?? "internal";
     const message = error instanceof Error ? error.message : String(error);
-    const detail = failure === "internal" && error instanceof Error ? (error.stack ?? message) : message;
-    if (options.json) reporter.event({ event: "error", kind: failure, message }, "");
-    reporter.notice(`error: ${detail}`);
-    return exitCodes[failure].code;
+    if (options.json) reporter.event({ event: "error", kind: exit, message }, () => "");
+    reporter.error(exit === "internal" && error instanceof Error ? (error.stack ?? message) : message);
+    return exit;
   }
 };
 
-// Standard output may be a pipe that is closed early (`| head`): that ends the program quietly.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(exitCodes.ok.code);
-});
-
 main().then(
-  (code) => {
-    process.exitCode = code;
+  (exit) => {
+    process.exitCode = exitCodes[exit].code;
   },
   (error: unknown) => {
-    if (error instanceof CommandLineExit) process.exitCode = error.exitCode;
-    else throw error;
+    if (!(error instanceof CommandLineExit)) throw error;
+    process.exitCode = error.exitCode;
   },
 );

@@ -1,81 +1,123 @@
-import type { EpochReport, StepReport } from "@striate/train";
 import cliProgress from "cli-progress";
+import picocolors from "picocolors";
+import { clock, fitLine } from "./progress-line.js";
 
 /** One line of `--json`. */
 export type Event = Readonly<Record<string, unknown>> & { readonly event: string };
 
-/** Where the run tells what it does. Progress goes to standard error, results to standard output. */
+/** Emphasis, where the stream shows any. */
+export type Style = Pick<ReturnType<typeof picocolors.createColors>, "bold" | "dim" | "red">;
+
+export interface Progress {
+  /** What goes on. When it changes, the time left is estimated afresh. */
+  readonly phase: string;
+  /** Default: the phase. */
+  readonly label?: string;
+  readonly done: number;
+  /** Undefined while it is not known. */
+  readonly total: number | undefined;
+  /** Figures for the line; the most important come first. */
+  readonly details?: readonly string[];
+}
+
+/** Where the run tells what it does. Results go to standard output, all else to standard error. */
 export interface Reporter {
-  event(event: Event, text: string): void;
+  /** A line for programs (`--json`) or for people; NaN is null in JSON. */
+  event(event: Event, text: (style: Style) => string): void;
   notice(text: string): void;
-  progress(label: string, done: number, total: number, detail?: string): void;
-  /** Removes the progress line. */
+  error(text: string): void;
+  /** Redraws the line at the bottom of a terminal; elsewhere it shows nothing. */
+  progress(progress: Progress): void;
+  /** Removes that line. */
   clear(): void;
 }
 
 export interface Streams {
-  readonly stdout: NodeJS.WritableStream;
-  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stdout: NodeJS.WritableStream & Partial<Pick<NodeJS.WriteStream, "hasColors">>;
+  readonly stderr: NodeJS.WritableStream & Partial<Pick<NodeJS.WriteStream, "isTTY" | "hasColors">>;
 }
 
-// cli-progress: redraws one line in place with an ETA, and stays silent where there is no terminal.
-const progressBar = (stream: NodeJS.WritableStream) =>
-  new cliProgress.SingleBar({
+interface Payload {
+  readonly label: string;
+  readonly details: readonly string[];
+  readonly total: number | undefined;
+}
+
+/** Steps over which the speed is taken for the time left. */
+const etaBuffer = 100;
+
+const format = (_: cliProgress.Options, params: cliProgress.Params, payload: Payload): string => {
+  const { label, details, total } = payload;
+  const spent = clock((Date.now() - params.startTime) / 1000);
+  // Before the first step is made, and for downloads of unknown length, there is nothing to estimate from.
+  const known = total !== undefined && params.value > 0;
+  const eta = Number(params.eta);
+  const line = {
+    label,
+    details,
+    share: known ? params.progress : undefined,
+    time: known && Number.isFinite(eta) ? `${clock(eta)} left` : spent,
+  };
+  // A line of full width would wrap in some terminals.
+  return fitLine(line, params.maxWidth - 1);
+};
+
+/**
+ * cli-progress redraws a line in place, only when it changes. It is its MultiBar with a single bar, because SingleBar
+ * goes back to a saved position of the screen, which is another place after the terminal was resized. The cursor stays
+ * and lines wrap as before: a killed process leaves the terminal as it was.
+ */
+const openBar = (stream: NodeJS.WritableStream): cliProgress.MultiBar =>
+  new cliProgress.MultiBar({
     stream,
-    format: "{label} [{bar}] {percentage}%{detail} | {eta_formatted} left",
-    barsize: 24,
-    etaBuffer: 50,
-    hideCursor: true,
+    format: format as cliProgress.GenericFormatter,
+    etaBuffer,
     clearOnComplete: true,
-    stopOnComplete: false,
     gracefulExit: false,
     linewrap: null,
+    hideCursor: null,
   });
 
-export const createReporter = ({ stdout, stderr }: Streams, json: boolean): Reporter => {
-  let bar: { readonly label: string; readonly total: number; readonly bar: cliProgress.SingleBar } | null = null;
+const styleFor = (stream: Streams["stdout"]): Style => picocolors.createColors(stream.hasColors?.() ?? false);
+
+export const createReporter = (
+  { stdout, stderr }: Streams,
+  json: boolean,
+  terminal = stderr.isTTY === true,
+): Reporter => {
+  let shown: {
+    readonly phase: string;
+    readonly bars: cliProgress.MultiBar;
+    readonly bar: cliProgress.SingleBar;
+  } | null = null;
+  const outStyle = styleFor(stdout);
+  const errStyle = styleFor(stderr);
   const clear = (): void => {
-    bar?.bar.stop();
-    bar = null;
+    shown?.bars.stop();
+    shown = null;
+  };
+  const print = (stream: NodeJS.WritableStream, line: string): void => {
+    clear();
+    stream.write(`${line}\n`);
   };
   return {
-    event: (event, text) => {
+    event: (event, text) => print(stdout, json ? JSON.stringify(event) : text(outStyle)),
+    notice: (text) => print(stderr, text),
+    error: (text) => print(stderr, `${errStyle.red("error:")} ${text}`),
+    progress: ({ phase, label = phase, done, total, details = [] }) => {
+      if (!terminal) return;
+      const payload: Payload = { label, details, total };
+      if (shown?.phase === phase) {
+        shown.bar.setTotal(total ?? 0);
+        shown.bar.update(done, payload);
+        return;
+      }
       clear();
-      if (json) stdout.write(`${JSON.stringify(event)}\n`);
-      else stdout.write(`${text}\n`);
-    },
-    notice: (text) => {
-      clear();
-      stderr.write(`${text}\n`);
-    },
-    progress: (label, done, total, detail = "") => {
-      if (!stderr.isTTY) return;
-      if (bar?.label !== label || bar.total !== total) {
-        clear();
-        bar = { label, total, bar: progressBar(stderr) };
-        bar.bar.start(total, done, { label, detail });
-      } else bar.bar.update(done, { label, detail });
+      const bars = openBar(stderr);
+      shown = { phase, bars, bar: bars.create(total ?? 0, done, payload) };
+      // At once: what follows may keep the event loop busy.
+      bars.update();
     },
     clear,
   };
 };
-
-/** Smoothed figures of the last steps, for the progress line. */
-export const stepDetail = (): ((report: StepReport, imagesPerSecond: number) => string) => {
-  let loss = Number.NaN;
-  let accuracy = Number.NaN;
-  return (report, imagesPerSecond) => {
-    const mix = (old: number, now: number): number => (Number.isNaN(old) ? now : 0.95 * old + 0.05 * now);
-    loss = mix(loss, report.loss);
-    accuracy = mix(accuracy, report.correct / report.images);
-    return ` | loss ${loss.toFixed(3)} | accuracy ${percent(accuracy)} | ${Math.round(imagesPerSecond)} images/s`;
-  };
-};
-
-/** 0.7243 as 72.4 %. */
-export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
-/** `epoch 2: loss 1.234, accuracy 56.7 %, 830 images/s` */
-export const epochText = (report: EpochReport, epochs: number): string =>
-  `epoch ${report.epoch + 1} of ${Math.ceil(epochs)}: loss ${report.loss.toFixed(4)}, accuracy ${percent(report.accuracy)}, ` +
-  `${Math.round(report.images / report.seconds)} images/s, ${report.seconds.toFixed(1)} s`;

@@ -5,7 +5,9 @@ export type Views = 1 | 6;
 
 /** Logits averaged over an image and its mirror image. */
 const mirrored = (forward: (x: Tensor) => Tensor, images: Tensor): Tensor =>
-  forward(images).add(forward(images.flip(3))).mul(0.5);
+  forward(images)
+    .add(forward(images.flip(3)))
+    .mul(0.5);
 
 const sixViews =
   (forward: (x: Tensor) => Tensor) =>

@@ -49,7 +49,9 @@ export const whiteningFilters = (dataset: ImageDataset, images = 5000, eps = 5e-
     for (let b = 0; b < length; b++)
       covariance.set(a, b, (sums[Math.min(a, b) * length + Math.max(a, b)] as number) / patches);
   const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(covariance, { assumeSymmetric: true });
-  const order = realEigenvalues.map((_, i) => i).sort((a, b) => (realEigenvalues[b] as number) - (realEigenvalues[a] as number));
+  const order = realEigenvalues
+    .map((_, i) => i)
+    .sort((a, b) => (realEigenvalues[b] as number) - (realEigenvalues[a] as number));
   const filters = new Float32Array(2 * length * length);
   order.forEach((column, i) => {
     const scale = 1 / Math.sqrt((realEigenvalues[column] as number) + eps);

@@ -43,7 +43,8 @@ const table = (rows: readonly (readonly [string, string])[]): string => {
 
 const groupTable = (): string => table(groups.map((group) => [group, groupTexts[group]] as const));
 
-const exitTable = (): string => table(Object.values(exitCodes).map(({ code, meaning }) => [`${code}`, meaning] as const));
+const exitTable = (): string =>
+  table(Object.values(exitCodes).map(({ code, meaning }) => [`${code}`, meaning] as const));
 
 const examples = `Examples:
   npm run conformance -- --backend cpu
@@ -59,7 +60,10 @@ const command = (): Command =>
     .description("Grade a backend: every operator, forward and backward, against references and golden vectors.")
     .addOption(new Option("--backend <name>", `the backend under test: ${backendNames.join(", ")}`).default("auto"))
     .addOption(
-      new Option("--vectors <folder>", "golden vectors to run instead of the bundled ones: a folder with ops, models and training, or one of these").env("STRIATE_VECTORS"),
+      new Option(
+        "--vectors <folder>",
+        "golden vectors to run instead of the bundled ones: a folder with ops, models and training, or one of these",
+      ).env("STRIATE_VECTORS"),
     )
     .option("--data <path>", "CIFAR-10 for the trainings: data_batch_1.bin or a folder with it (default: the cache)")
     .option(
@@ -70,8 +74,17 @@ const command = (): Command =>
     .addOption(new Option("--group <names...>", "only these groups, see below (default: all)").choices(groups))
     .option("--filter <patterns...>", "only cases whose id contains one of these; * stands for any text")
     .option("--known-failures <file>", "JSON list of accepted failures: pattern, reason, expires")
-    .addOption(new Option("--precision <name>", "what pointwise operators are held to").choices(["ieee", "wgsl"]).default("ieee"))
-    .option("--timeout <seconds>", "after which a case counts as hanging", positive("a number above 0", Number.isFinite), 60)
+    .addOption(
+      new Option("--precision <name>", "what pointwise operators are held to")
+        .choices(["ieee", "wgsl"])
+        .default("ieee"),
+    )
+    .option(
+      "--timeout <seconds>",
+      "after which a case counts as hanging",
+      positive("a number above 0", Number.isFinite),
+      60,
+    )
     .option("--json <file>", "write the report, all results included")
     .option("--markdown <file>", "write the scorecard as Markdown")
     .option("--html <file>", "write the scorecard as one HTML page")

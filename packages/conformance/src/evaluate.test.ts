@@ -1,6 +1,7 @@
 /** An op that leaks, changes its mind or differentiates wrongly is found whatever the backend. */
-import { add, full, keep, mul, relu, type Tensor } from "@striate/core";
+
 import { createCpuBackend } from "@striate/backend-cpu";
+import { add, full, keep, mul, relu, type Tensor } from "@striate/core";
 import { describe, expect, test } from "vitest";
 import { checkForward, checkGradcheck, checkGradient, checkLeaks, expectationOf } from "./evaluate.js";
 import { map } from "./reference/ndarray.js";
@@ -44,7 +45,9 @@ describe("an op that is wrong", () => {
   });
 
   test("in its values", async () => {
-    await expect(checkForward(await evaluate((x) => mul(x, 2.0000005)))).rejects.toThrow(/output 0 \[\d\] is .*, expected/);
+    await expect(checkForward(await evaluate((x) => mul(x, 2.0000005)))).rejects.toThrow(
+      /output 0 \[\d\] is .*, expected/,
+    );
   });
 
   test("in its gradient", async () => {

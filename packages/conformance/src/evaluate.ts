@@ -1,7 +1,17 @@
 /** Running one sample on a backend and judging what comes out. */
-import { GradientError, gradcheck, memoryUsage, mul, scope, sum, type Tensor, tensor, valueAndGrad } from "@striate/core";
+import {
+  GradientError,
+  gradcheck,
+  memoryUsage,
+  mul,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+} from "@striate/core";
 import { type Backend, type DType, isFloat } from "@striate/core/backend";
-import { check, ConformanceFailure } from "./failure.js";
+import { ConformanceFailure, check } from "./failure.js";
 import { generate } from "./generate.js";
 import { decode, encode, formats } from "./number-format.js";
 import { finiteDifferences, probesOf } from "./reference/gradient.js";
@@ -28,7 +38,12 @@ export const inputsOf = (inputs: Readonly<Record<string, InputSpec>>, id: string
     }),
   );
 
-export const upload = (values: Arrays, inputs: Readonly<Record<string, InputSpec>>, dtype: DType, backend: Backend): Tensors =>
+export const upload = (
+  values: Arrays,
+  inputs: Readonly<Record<string, InputSpec>>,
+  dtype: DType,
+  backend: Backend,
+): Tensors =>
   Object.fromEntries(
     Object.entries(values).map(([name, value]) => {
       const own = dtypeOf(inputs[name] as InputSpec, dtype);
@@ -122,7 +137,8 @@ const expectedGradients = (sample: Sample, inputs: Arrays, y: NdArray, gy: NdArr
   return names.map((name) => {
     const x = inputs[name] as NdArray;
     const probes = probesOf(x, probeCount(y.data.length, terms?.(inputs, sample.attrs) ?? 1));
-    if (exactly) return { name, probes, values: Float64Array.from(probes, (p) => (exactly[name] as NdArray).data[p] as number) };
+    if (exactly)
+      return { name, probes, values: Float64Array.from(probes, (p) => (exactly[name] as NdArray).data[p] as number) };
     const slopes = (at: Arrays, weights: NdArray): Float64Array =>
       finiteDifferences(() => sample.reference(at)[0] as NdArray, at[name] as NdArray, weights, probes);
     const values = slopes(inputs, gy);
@@ -144,7 +160,10 @@ export const expectationOf = (sample: Sample, id: string, dtype: DType): Expecta
     inputs,
     outputs,
     arriving,
-    gradients: () => (gradients ??= expectedGradients(sample, inputs, y, arriving)),
+    gradients: () => {
+      gradients ??= expectedGradients(sample, inputs, y, arriving);
+      return gradients;
+    },
   };
 };
 

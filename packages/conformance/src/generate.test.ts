@@ -12,7 +12,7 @@ describe("generate", () => {
 
   test("the bits are those of Philox under the hash of the id: they change only together with the id", () => {
     const draw = (name: string, input: number) => generate({ kind: "uniform", low: 0, high: 1 }, name, input, 3);
-    expect([...draw(id, 0)].map((x) => x * 2 ** 24)).toEqual([10904716,13533910,9064073]);
+    expect([...draw(id, 0)].map((x) => x * 2 ** 24)).toEqual([10904716, 13533910, 9064073]);
     expect(draw(id, 0)).toEqual(draw(id, 0));
     expect(draw(id, 0)).not.toEqual(draw(id, 1));
     expect(draw(id, 0)).not.toEqual(draw(`${id}x`, 0));

@@ -1,6 +1,7 @@
 /** What the adapters for test harnesses share: the plan as a list of tests. */
-import { type ConformanceOptions, openSuite } from "./run.js";
+
 import type { CaseResult } from "./results.js";
+import { type ConformanceOptions, openSuite } from "./run.js";
 
 export type SuiteOptions = Omit<ConformanceOptions, "onPlan" | "onStart" | "onResult" | "signal" | "startAt">;
 
@@ -20,7 +21,11 @@ export interface HarnessSuite {
 export const defineTests = async (options: SuiteOptions): Promise<HarnessSuite> => {
   const suite = await openSuite(options);
   return {
-    tests: suite.cases.map(({ id, timeout }, index) => ({ id, timeout: timeout + 5000, run: () => suite.runCase(index) })),
+    tests: suite.cases.map(({ id, timeout }, index) => ({
+      id,
+      timeout: timeout + 5000,
+      run: () => suite.runCase(index),
+    })),
     close: async () => suite.close(),
   };
 };

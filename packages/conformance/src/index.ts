@@ -9,9 +9,9 @@ export {
   type Group,
   groups,
   groupTexts,
-  schemaVersion,
   type Status,
   type Summary,
+  schemaVersion,
   summarize,
   summaryLine,
 } from "./results.js";
@@ -19,5 +19,5 @@ export { type ConformanceOptions, runConformance, type StartEvent } from "./run.
 export { buildScorecard, type Cell, type Native, type Row, type Scorecard } from "./scorecard/build.js";
 export { renderHtml } from "./scorecard/html.js";
 export { renderMarkdown } from "./scorecard/markdown.js";
-export { type Precision } from "./tolerance.js";
-export { type Vectors } from "./vectors/parse.js";
+export type { Precision } from "./tolerance.js";
+export type { Vectors } from "./vectors/parse.js";

@@ -26,7 +26,9 @@ export interface Instrumented {
 
 /** What nobody may rely on: NaN in floats, a large odd pattern elsewhere. */
 const poison = ({ shape, dtype }: TensorSpec) =>
-  isFloat(dtype) ? encode(dtype, new Float64Array(sizeOf(shape)).fill(Number.NaN)) : hostArray(dtype, sizeOf(shape)).fill(dtype === "bool" ? 1 : 171);
+  isFloat(dtype)
+    ? encode(dtype, new Float64Array(sizeOf(shape)).fill(Number.NaN))
+    : hostArray(dtype, sizeOf(shape)).fill(dtype === "bool" ? 1 : 171);
 
 /** The same backend with some optional kernels taken out: core decomposes those. */
 export const without = (backend: Backend, kernels: readonly OptionalOp[]): Backend => ({
@@ -56,7 +58,10 @@ export const delegate = (backend: Backend): Backend => ({
 type AnyCall = Call<OpName>;
 
 /** Optional kernels as they are, required ones as functions: each called through `observe`. */
-const wrapKernels = (backend: Backend, observe: (name: OpName, call: AnyCall, run: () => void) => void): Backend["kernels"] =>
+const wrapKernels = (
+  backend: Backend,
+  observe: (name: OpName, call: AnyCall, run: () => void) => void,
+): Backend["kernels"] =>
   Object.fromEntries(
     Object.entries(backend.kernels).map(([key, kernel]) => {
       const name = key as OpName;
@@ -66,7 +71,9 @@ const wrapKernels = (backend: Backend, observe: (name: OpName, call: AnyCall, ru
       }
       const optional = kernel as OptionalKernel<OpName>;
       const wrapped: OptionalKernel<OpName> = {
-        ...(optional.supports && { supports: (spec) => (optional.supports as NonNullable<typeof optional.supports>)(spec) }),
+        ...(optional.supports && {
+          supports: (spec) => (optional.supports as NonNullable<typeof optional.supports>)(spec),
+        }),
         run: (call) => observe(name, call, () => optional.run(call)),
       };
       return [name, wrapped];
@@ -88,7 +95,8 @@ export const instrument = (backend: Backend): Instrumented => {
   const watched: Backend = {
     ...base,
     alloc: (spec) => {
-      if (sizeOf(spec.shape) === 0) violations.push(`alloc was called with the zero-size shape [${spec.shape.join(", ")}]`);
+      if (sizeOf(spec.shape) === 0)
+        violations.push(`alloc was called with the zero-size shape [${spec.shape.join(", ")}]`);
       const storage = base.alloc(spec);
       if (live.has(storage)) violations.push("alloc returned a storage that is in use");
       live.add(storage);

@@ -57,7 +57,12 @@ type Ending =
 const crashed = (event: StartEvent, reason: string): CaseResult =>
   event.hung.status === "failed" ? { ...event.hung, reason } : event.hung;
 
-const watch = (worker: Worker, launch: Launch, options: Required<Pick<IsolatedOptions, "grace">> & IsolatedOptions, report: (result: CaseResult) => void): Promise<Ending> =>
+const watch = (
+  worker: Worker,
+  launch: Launch,
+  options: Required<Pick<IsolatedOptions, "grace">> & IsolatedOptions,
+  report: (result: CaseResult) => void,
+): Promise<Ending> =>
   new Promise((resolve, reject) => {
     let current: StartEvent | undefined;
     let timer: NodeJS.Timeout | undefined;
@@ -92,7 +97,9 @@ const watch = (worker: Worker, launch: Launch, options: Required<Pick<IsolatedOp
       if (message.type === "error") finish(() => reject(message.error));
     });
     worker.on("error", (error) => lose(`took its thread down: ${(error as Error).message}`, error));
-    worker.on("exit", (code) => lose(`ended its thread with code ${code}`, new Error(`the worker ended with code ${code} before its first case`)));
+    worker.on("exit", (code) =>
+      lose(`ended its thread with code ${code}`, new Error(`the worker ended with code ${code} before its first case`)),
+    );
     worker.postMessage(launch);
     if (options.signal?.aborted) abort();
   });

@@ -22,7 +22,8 @@ const parseEntry = (entry: unknown, i: number): KnownFailure => {
   const unknown = Object.keys(given).find((key) => !(fields as readonly string[]).includes(key));
   if (unknown !== undefined) throw new TypeError(`known failure ${i}: ${unknown} is none of ${fields.join(", ")}`);
   const { pattern, reason, expires } = given as unknown as KnownFailure;
-  if (!isDate(expires)) throw new TypeError(`known failure ${i} (${pattern}): expires is ${expires}, expected a date YYYY-MM-DD`);
+  if (!isDate(expires))
+    throw new TypeError(`known failure ${i} (${pattern}): expires is ${expires}, expected a date YYYY-MM-DD`);
   return { pattern, reason, expires };
 };
 
@@ -41,8 +42,13 @@ export const judgeBy = (entries: readonly KnownFailure[], now: Date): ((result: 
     const entry = known.find(({ matches }) => matches(result.id));
     if (!entry || result.status === "skipped") return result;
     if (result.status === "passed")
-      return { ...result, status: "failed", reason: `passes, but is listed as a known failure (${entry.pattern}): remove the entry` };
-    if (entry.expires < today) return { ...result, reason: `${result.reason} (known failure, expired on ${entry.expires})` };
+      return {
+        ...result,
+        status: "failed",
+        reason: `passes, but is listed as a known failure (${entry.pattern}): remove the entry`,
+      };
+    if (entry.expires < today)
+      return { ...result, reason: `${result.reason} (known failure, expired on ${entry.expires})` };
     return { ...result, status: "skipped", knownFailure: entry.pattern, reason: `known failure: ${entry.reason}` };
   };
 };

@@ -21,7 +21,9 @@ const parts = ["ops", "models", "training"] as const;
 
 const entriesOf = async (folder: string): Promise<string[]> => {
   try {
-    return (await readdir(folder, { withFileTypes: true })).flatMap((entry) => (entry.isFile() ? [join(folder, entry.name)] : [])).sort();
+    return (await readdir(folder, { withFileTypes: true }))
+      .flatMap((entry) => (entry.isFile() ? [join(folder, entry.name)] : []))
+      .sort();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return [];

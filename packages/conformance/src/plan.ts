@@ -38,5 +38,9 @@ export const planCases = (caps: Capabilities, kernels: readonly string[], option
   const order = new Map(groups.map((group, i) => [group, i]));
   return all
     .filter(({ id, group }) => wanted.has(group) && (patterns.length === 0 || patterns.some((matches) => matches(id))))
-    .sort((a, b) => Number(a === closingCase) - Number(b === closingCase) || (order.get(a.group) as number) - (order.get(b.group) as number));
+    .sort(
+      (a, b) =>
+        Number(a === closingCase) - Number(b === closingCase) ||
+        (order.get(a.group) as number) - (order.get(b.group) as number),
+    );
 };

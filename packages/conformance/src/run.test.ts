@@ -42,7 +42,9 @@ describe("runConformance", () => {
   test("a failure says which element, what came, what was expected and what was allowed", async () => {
     const { results } = await run({ create: wrongRelu });
     expect(results[0]).toMatchObject({ id: one, status: "failed", op: "relu", dtype: "float32", column: "forward" });
-    expect(results[0]?.reason).toMatch(/^output 0 \[\d+\] is 1, expected .* \(error .*, allowed 0\); \d+ of 17 elements are off$/);
+    expect(results[0]?.reason).toMatch(
+      /^output 0 \[\d+\] is 1, expected .* \(error .*, allowed 0\); \d+ of 17 elements are off$/,
+    );
   });
 
   test("cases can be chosen by group and by pattern", async () => {
@@ -55,7 +57,11 @@ describe("runConformance", () => {
   test("a dtype that the backend lacks is one skip an op, with the reason", async () => {
     const { results } = await run({ filter: "ops:relu/*#f16" });
     expect(results).toEqual([
-      expect.objectContaining({ id: "ops:relu/*#f16", status: "skipped", reason: "caps.dtypes: the backend has no float16" }),
+      expect.objectContaining({
+        id: "ops:relu/*#f16",
+        status: "skipped",
+        reason: "caps.dtypes: the backend has no float16",
+      }),
     ]);
   });
 
@@ -125,7 +131,11 @@ describe("runConformance", () => {
 describe("known failures", () => {
   test("count as skipped, with the reason", async () => {
     const { results } = await run({ create: wrongRelu, knownFailures: known(), now: before });
-    expect(results[0]).toMatchObject({ status: "skipped", knownFailure: "ops:relu/*", reason: "known failure: the driver flushes" });
+    expect(results[0]).toMatchObject({
+      status: "skipped",
+      knownFailure: "ops:relu/*",
+      reason: "known failure: the driver flushes",
+    });
   });
 
   test("that pass fail the run", async () => {

@@ -124,8 +124,14 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
       const called = [...instrumented.called].filter((kernel) => kernels.includes(kernel));
       return classify({ ...base, status: "passed", ...finite(measured), kernels: called, milliseconds: elapsed() });
     } catch (error) {
-      if (error instanceof SkipCase) return { ...base, status: "skipped", reason: error.message, milliseconds: elapsed() };
-      const failed = classify({ ...base, status: "failed", reason: violation() ?? describe(error), milliseconds: elapsed() });
+      if (error instanceof SkipCase)
+        return { ...base, status: "skipped", reason: error.message, milliseconds: elapsed() };
+      const failed = classify({
+        ...base,
+        status: "failed",
+        reason: violation() ?? describe(error),
+        milliseconds: elapsed(),
+      });
       if (error instanceof Hang || error instanceof BackendLostError) await renew();
       return failed;
     }
@@ -134,7 +140,13 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
   return {
     cases: plan.map((item) => ({ id: item.id, timeout: limitOf(item) })),
     runCase,
-    stale: options.filter || options.groups ? [] : staleEntries(knownFailures, plan.map(({ id }) => id)),
+    stale:
+      options.filter || options.groups
+        ? []
+        : staleEntries(
+            knownFailures,
+            plan.map(({ id }) => id),
+          ),
     report: (results) => ({
       schemaVersion,
       suite: "@striate/conformance",

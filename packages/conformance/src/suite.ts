@@ -146,7 +146,8 @@ export const input = (shape: Shape, generator: Generator = { kind: "uniform", lo
   differentiated: true,
 });
 
-export const uniform = (shape: Shape, low: number, high: number): InputSpec => input(shape, { kind: "uniform", low, high });
+export const uniform = (shape: Shape, low: number, high: number): InputSpec =>
+  input(shape, { kind: "uniform", low, high });
 export const away = (shape: Shape): InputSpec => input(shape, { kind: "away" });
 export const distinct = (shape: Shape): InputSpec => input(shape, { kind: "distinct" });
 export const integers = (shape: Shape, low = -4, high = 4): InputSpec => input(shape, { kind: "integers", low, high });
@@ -158,8 +159,7 @@ export const fixed = (spec: InputSpec): InputSpec => ({ ...spec, differentiated:
 export const typed = (dtype: DType, spec: InputSpec): InputSpec => ({ ...spec, dtype, differentiated: false });
 
 /** int32 in [0, below). */
-export const indices = (shape: Shape, below: number): InputSpec =>
-  typed("int32", integers(shape, 0, below - 1));
+export const indices = (shape: Shape, below: number): InputSpec => typed("int32", integers(shape, 0, below - 1));
 export const mask = (shape: Shape): InputSpec => typed("bool", integers(shape, 0, 1));
 
 /** The values that break careless kernels. 2^24 + 1 is the first integer that float32 lacks. */

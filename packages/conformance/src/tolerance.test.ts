@@ -12,7 +12,12 @@ describe("judge", () => {
   });
 
   test("more than allowed fails, at the right element", () => {
-    expect(judge([1, 2, 9], [1, 2, 3], "float32", allow(1))).toMatchObject({ failures: 1, worst: 2, error: 6, allowed: 1 });
+    expect(judge([1, 2, 9], [1, 2, 3], "float32", allow(1))).toMatchObject({
+      failures: 1,
+      worst: 2,
+      error: 6,
+      allowed: 1,
+    });
   });
 
   test("float64 has twice the room", () => {

@@ -125,7 +125,9 @@ export const boundBy = <I, A>(
 };
 
 /** An explicit formula; it gives the allowed absolute error. */
-export const composed = <I, A>(allowed: (context: ToleranceContext<I, A>) => (i: number) => number): Tolerance<I, A> => ({
+export const composed = <I, A>(
+  allowed: (context: ToleranceContext<I, A>) => (i: number) => number,
+): Tolerance<I, A> => ({
   class: "composed",
   allowed,
 });
@@ -169,7 +171,10 @@ export const judge = (
     if (same(got, round(want), options.signedZero ?? false)) continue;
     const error = Math.abs(got - want);
     const limit = slack * options.allowed(i);
-    const r = !(limit > 0) || Number.isNaN(error) || error === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : error / limit;
+    const r =
+      !(limit > 0) || Number.isNaN(error) || error === Number.POSITIVE_INFINITY
+        ? Number.POSITIVE_INFINITY
+        : error / limit;
     if (r > 1) failures++;
     if (r > ratio) {
       ratio = r;

@@ -20,4 +20,3 @@ export const testBackend = async (options: SuiteOptions): Promise<void> => {
     afterAll(suite.close);
   });
 };
-

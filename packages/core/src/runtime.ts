@@ -78,6 +78,10 @@ export class Runtime {
     return { tensors: this.#tensors, storages: this.#storages, bytes: this.#bytes, peakBytes: this.#peakBytes };
   }
 
+  get isLost(): boolean {
+    return this.#lost !== null;
+  }
+
   /** @throws BackendLostError after the device was lost. */
   expectAlive(): void {
     if (this.#lost) throw this.#lost;

@@ -62,7 +62,6 @@ import {
   neg,
   reciprocal,
   relu,
-  reluGrad,
   round,
   rsqrt,
   sigmoid,
@@ -192,10 +191,11 @@ export class Tensor {
     return `${formatHeader(this, this.backend.name)}\n${formatData(this, await this.data(), options)}`;
   }
 
-  /** As `format` where the backend reads synchronously, else the header alone. */
+  /** As `format` where the backend reads synchronously, else the header alone. Never throws for a state of the tensor. */
   toString(): string {
     const header = formatHeader(this, this.backend.name);
     if (this.#disposed) return `${header} (disposed)`;
+    if (this.runtime.isLost) return `${header} (lost)`;
     return this.backend.caps.syncRead ? `${header}\n${formatData(this, this.dataSync())}` : header;
   }
 
@@ -625,10 +625,5 @@ export class Tensor {
 
   maxPool2dWithIndices(options: PoolOptions): { y: Tensor; indices: Tensor } {
     return maxPool2dWithIndices(this, options);
-  }
-
-  /** @internal */
-  reluGrad(g: Tensor): Tensor {
-    return reluGrad(this, g);
   }
 }

@@ -2,10 +2,13 @@
 const turn = (): Promise<void> =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
-    port2.onmessage = () => {
-      port1.close();
-      resolve();
-    };
+    // Node has the property, but its types do not.
+    Object.assign(port2, {
+      onmessage: () => {
+        port1.close();
+        resolve();
+      },
+    });
     port1.postMessage(null);
   });
 

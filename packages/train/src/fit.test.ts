@@ -43,11 +43,21 @@ describe("the loop", () => {
   test("learns", async () => {
     const problem = await createProblem();
     const reports: EpochReport[] = [];
-    const result = await fit({ ...problem, epochs: 30, callbacks: [{ onEpoch: (report) => void reports.push(report) }] });
+    const result = await fit({
+      ...problem,
+      epochs: 30,
+      callbacks: [{ onEpoch: (report) => void reports.push(report) }],
+    });
     expect(reports).toHaveLength(30);
     expect(reports.at(-1)?.accuracy).toBeGreaterThan(0.9);
     expect(reports.at(-1)?.loss).toBeLessThan(reports[0]?.loss as number);
-    expect(result).toMatchObject({ ended: "finished", epochs: 30, steps: 120, images: 900, loss: reports.at(-1)?.loss });
+    expect(result).toMatchObject({
+      ended: "finished",
+      epochs: 30,
+      steps: 120,
+      images: 900,
+      loss: reports.at(-1)?.loss,
+    });
     expect(result.seconds).toBeCloseTo(reports.reduce((sum, { seconds }) => sum + seconds, 0));
   });
 
@@ -221,7 +231,7 @@ describe("failures", () => {
   );
 
   const losses: Record<string, (logits: Tensor, labels: Tensor) => Tensor> = {
-    "throws": () => {
+    throws: () => {
       throw failure;
     },
     "is no scalar": (logits) => logits,

@@ -1,7 +1,9 @@
 /** The backends that the apps offer, by the names of their `--backend` option. */
 import { createCpuBackend } from "@striate/backend-cpu";
 import type { Backend } from "@striate/core";
-import { closest } from "fastest-levenshtein";
+import { nearestName } from "./nearest.js";
+
+export { nearestName } from "./nearest.js";
 
 /** A backend as the user named it, and why it was taken. */
 export interface ChosenBackend {
@@ -18,31 +20,28 @@ export class BackendChoiceError extends Error {
   }
 }
 
-const creators: Readonly<Record<string, () => Promise<Backend>>> = {
-  cpu: () => createCpuBackend(),
-};
-
-/** Fastest first. */
-const preference = ["cpu"] as const;
+/** Fastest first: `auto` is the first one. */
+const creators: ReadonlyMap<string, () => Promise<Backend>> = new Map([["cpu", createCpuBackend]]);
 
 /** Every name that `createBackend` takes. */
-export const backendNames: readonly string[] = ["auto", ...Object.keys(creators)];
+export const backendNames: readonly string[] = ["auto", ...creators.keys()];
 
 /** Names that the project has set aside for backends that are not built yet. */
 const reserved = /^(wasm|webgpu|tfjs:.+)$/;
 
-/** @throws BackendChoiceError for a name that is not there, naming the nearest one. */
-export const createBackend = async (name: string): Promise<ChosenBackend> => {
-  if (name === "auto") {
-    const [first] = preference;
-    const backend = await (creators[first] as () => Promise<Backend>)();
-    return { backend, reason: `${first} is the fastest backend that is there` };
-  }
-  const create = Object.hasOwn(creators, name) ? creators[name] : undefined;
-  if (create) return { backend: await create(), reason: "" };
+const choiceError = (name: string): BackendChoiceError => {
   const offered = `this build has ${backendNames.join(", ")}`;
-  if (reserved.test(name)) throw new BackendChoiceError(`backend ${name} is not there yet; ${offered}`);
-  throw new BackendChoiceError(
-    `there is no backend ${JSON.stringify(name)}; did you mean ${closest(name, [...backendNames])}? (${offered})`,
-  );
+  if (reserved.test(name)) return new BackendChoiceError(`backend ${name} is not there yet; ${offered}`);
+  const nearest = nearestName(name, backendNames);
+  const hint = nearest === undefined ? "" : `did you mean ${nearest}? `;
+  return new BackendChoiceError(`there is no backend ${JSON.stringify(name)}; ${hint}${offered}`);
+};
+
+/** @throws BackendChoiceError for a name that is not there, naming the nearest one; what creating the backend throws. */
+export const createBackend = async (name: string): Promise<ChosenBackend> => {
+  const [fastest] = creators.keys();
+  const chosen = name === "auto" ? (fastest as string) : name;
+  const create = creators.get(chosen);
+  if (!create) throw choiceError(name);
+  return { backend: await create(), reason: name === "auto" ? `${chosen} is the fastest backend that is there` : "" };
 };

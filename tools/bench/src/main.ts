@@ -18,7 +18,12 @@ const out = (text: string): void => {
 const err = (text: string): void => {
   process.stderr.write(text);
 };
-const now = (): number => performance.now() / 1000;
+/** Both in seconds. */
+const clockTime = (): number => performance.now() / 1000;
+const cpuTime = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
 
 const list = (options: Options): void => {
   out(`peers:\n${options.peers.map((name) => `  ${name}\n`).join("")}`);
@@ -35,7 +40,7 @@ const openSessions = async (names: readonly string[]): Promise<Map<string, Sessi
 };
 
 const runAll = async (
-  { workloads, rounds, maxTime }: Options,
+  { workloads, rounds, maxTime, cpuTime: onCpu }: Options,
   sessions: ReadonlyMap<string, Session>,
   progress: Progress,
   rows: (result: WorkloadResult) => string,
@@ -44,6 +49,7 @@ const runAll = async (
   /** Seconds for one operation, as of the last workload. */
   const speeds = new Map<string, number>();
   const budget = { rounds, maxTime };
+  const now = onCpu ? cpuTime : clockTime;
   for (const [i, workload] of workloads.entries()) {
     const started = now();
     const left = (): number => {
@@ -93,7 +99,7 @@ const bench = async (options: Options): Promise<number> => {
   print(`${[...versions].map(([name, version]) => `${name} ${version}`).join(", ")}; ${date.toISOString()}\n\n`);
   const table = createTable(options);
   print(`${table.header}\n`);
-  const progress = createProgress((line) => print(`${line}\n`), now);
+  const progress = createProgress((line) => print(`${line}\n`), clockTime);
   let results: WorkloadResult[];
   try {
     results = await runAll(options, sessions, progress, table.rows);

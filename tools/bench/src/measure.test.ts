@@ -152,7 +152,7 @@ describe("measure", () => {
     const clock = createClock();
     const rounds: string[] = [];
     const onStage = (peer: string, stage: string): void => {
-      if (stage.startsWith("round")) rounds.push(peer);
+      if (/^\d+\/2$/.test(stage)) rounds.push(peer);
     };
     const sessions = new Map(["a", "b"].map((name) => [name, fakePeer(clock, { pace: () => 1 }).session]));
     await measure(workload, sessions, options(clock, { rounds: 2, onStage }));

@@ -58,6 +58,11 @@ export const ratesOf = ({ batch, samples }: Measured): number[] => samples.map((
 const LONGEST_RUN = 1 / 30;
 /** A sample repeats its runs until it takes this share of `maxTime`. */
 const SHORTEST_SAMPLE = 1 / 120;
+/** Seconds for which an engine is left to find and compile what is hot, if that is no more than a share of `maxTime`. */
+const SETTLING = 0.5;
+const SETTLING_SHARE = 1 / 20;
+
+const settlingTime = (maxTime: number): number => Math.min(SETTLING, maxTime * SETTLING_SHARE);
 
 /** A peer on its way through one workload. */
 interface Runner {
@@ -118,8 +123,7 @@ export const expectedSeconds = (
 ): number => {
   const run = flopOf(fitBatch(problem, secondsPerFlop, maxTime * LONGEST_RUN)) * secondsPerFlop;
   if (run > maxTime) return 0;
-  const period = maxTime * SHORTEST_SAMPLE;
-  return Math.min(maxTime, 2 * period + run + rounds * Math.max(run, period));
+  return Math.min(maxTime, 2 * settlingTime(maxTime) + run + rounds * Math.max(run, maxTime * SHORTEST_SAMPLE));
 };
 
 /** The first run of a problem, which stays ready to run again. */
@@ -151,16 +155,16 @@ export const measure = async (
   /** Results of the first peer for problems of any batch. */
   const reference = async (problem: Problem, inputs: Inputs): Promise<Outputs> => {
     const first = runners[0] as Runner;
-    onStage(first.name, "checking");
+    onStage(first.name, "check");
     const { task, outputs } = await firstRun(first.session, problem, inputs, now);
     task.dispose();
     return outputs;
   };
 
   const start = async (name: string, session: Session): Promise<Runner | Cell> => {
-    onStage(name, "probing");
+    onStage(name, "probe");
     const began = now();
-    const secondsPerFlop = await probe(session, workload.problem, maxTime * SHORTEST_SAMPLE, now);
+    const secondsPerFlop = await probe(session, workload.problem, settlingTime(maxTime), now);
     onProbe(name, secondsPerFlop);
     const problem = fitBatch(workload.problem, secondsPerFlop, maxTime * LONGEST_RUN);
     const expected = flopOf(problem) * secondsPerFlop;
@@ -169,7 +173,7 @@ export const measure = async (
         status: "overBudget",
         reason: `a run would take about ${seconds(expected)}, the limit is ${seconds(maxTime)}`,
       };
-    onStage(name, "checking");
+    onStage(name, "check");
     const inputs = inputsOf(problem);
     const { task, time, outputs } = await firstRun(session, problem, inputs, now);
     const spent = now() - began;
@@ -191,11 +195,12 @@ export const measure = async (
     return { name, session, problem, task, agreement, samples: [], last: time, repeats: 1, spent };
   };
 
-  /** The first runs are slower than those after them, until the engine has compiled what is hot. */
+  /** The first runs are slower than those after them. */
   const warmUp = async (runner: Runner): Promise<void> => {
-    onStage(runner.name, "warming up");
-    const until = now() + maxTime * SHORTEST_SAMPLE;
-    if (runner.last < maxTime * SHORTEST_SAMPLE)
+    onStage(runner.name, "warm-up");
+    const settling = settlingTime(maxTime);
+    const until = now() + settling;
+    if (runner.last < settling)
       do {
         runner.last = await timed(now, () => runner.task.run());
         runner.spent += runner.last;
@@ -204,7 +209,7 @@ export const measure = async (
   };
 
   const sample = async (runner: Runner, round: number): Promise<void> => {
-    onStage(runner.name, `round ${round + 1} of ${rounds}`);
+    onStage(runner.name, `${round + 1}/${rounds}`);
     const time = await timed(now, async () => {
       for (let i = 0; i < runner.repeats; i++) await runner.task.run();
     });

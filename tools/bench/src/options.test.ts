@@ -38,7 +38,14 @@ const namesOf = (options: Options): string[] => options.workloads.map(({ name })
 describe("parseOptions", () => {
   test("without options, all peers on all workloads", () => {
     const options = parse();
-    expect(options).toMatchObject({ peers: ["ours", "theirs"], rounds: 5, maxTime: 60, json: null, list: false });
+    expect(options).toMatchObject({
+      peers: ["ours", "theirs"],
+      rounds: 5,
+      maxTime: 60,
+      json: null,
+      cpuTime: false,
+      list: false,
+    });
     expect(options.workloads).toEqual(workloads);
   });
 
@@ -58,8 +65,8 @@ describe("parseOptions", () => {
     expect(parse("--peers", "theirs,ours,theirs").peers).toEqual(["theirs", "ours"]);
   });
 
-  test("--json and --list", () => {
-    expect(parse("--json", "-", "--list")).toMatchObject({ json: "-", list: true });
+  test("--json, --cpu-time and --list", () => {
+    expect(parse("--json", "-", "--cpu-time", "--list")).toMatchObject({ json: "-", cpuTime: true, list: true });
     expect(parse("-j", "out.json")).toMatchObject({ json: "out.json" });
   });
 

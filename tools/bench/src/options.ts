@@ -10,6 +10,8 @@ export interface Options {
   readonly maxTime: number;
   /** A file for the results, `-` for standard output. */
   readonly json: string | null;
+  /** Count processor time of all threads instead of time on the clock. */
+  readonly cpuTime: boolean;
   /** Only name peers and workloads. */
   readonly list: boolean;
 }
@@ -27,6 +29,7 @@ interface Flags {
   maxTime?: number;
   json?: string;
   quick?: true;
+  cpuTime?: true;
   list?: true;
 }
 
@@ -66,7 +69,8 @@ Examples:
 What the table says:
   A run is one product, one convolution or one step of training. Peers take turns; a peer that is too slow for a
   batch gets a smaller one, and images a second are compared. Times are medians; the ratio is the median of the
-  rounds' ratios, with the least and the greatest of them. A peer is timed only if its results are those of the first: of an op, the output; of a
+  rounds' ratios, with the least and the greatest of them. GFLOP/s count two for a multiply-add, and a training step
+  as three forward passes. A peer is timed only if its results are those of the first: of an op, the output; of a
   training step, the loss, every updated parameter and the running statistics.
 
 Exit codes:
@@ -103,6 +107,7 @@ export const parseOptions = (
     )
     .option("-j, --json <file>", "write all results there; - for standard output")
     .option("-q, --quick", `the same as --rounds ${quick.rounds} --max-time ${quick.maxTime}`)
+    .option("-c, --cpu-time", "count processor time instead: for a busy machine, and peers with one thread")
     .option("-l, --list", "list peers and workloads, time nothing")
     .helpOption("-h, --help", "show this help")
     .addHelpText("after", examples)
@@ -128,6 +133,7 @@ export const parseOptions = (
     rounds: flags.rounds ?? base.rounds,
     maxTime: flags.maxTime ?? base.maxTime,
     json: flags.json ?? null,
+    cpuTime: flags.cpuTime ?? false,
     list: flags.list ?? false,
   };
 };

@@ -20,7 +20,7 @@ export const createProgress = (print: (line: string) => void, now: () => number)
   // Ctrl-C has to end that at once.
   const bar = new SingleBar({
     format: "[{bar}] {left} left  {what}",
-    barsize: 20,
+    barsize: 12,
     linewrap: true,
     clearOnComplete: true,
     gracefulExit: false,

@@ -10,14 +10,26 @@ const number = (value: number): string => {
   return value.toFixed(value >= 10 ? 1 : value >= 1 ? 2 : value >= 0.1 ? 3 : 4);
 };
 
-const duration = (seconds: number): string => {
-  if (seconds >= 1) return `${number(seconds)} s`;
-  return seconds >= 1e-3 ? `${number(seconds * 1e3)} ms` : `${number(seconds * 1e6)} µs`;
+/** From large to small. */
+const units = [
+  { name: "s", seconds: 1 },
+  { name: "ms", seconds: 1e-3 },
+  { name: "µs", seconds: 1e-6 },
+] as const;
+
+const smallestUnit = units[2];
+
+const range = ({ min, max }: Summary): string => `(${number(min)} .. ${number(max)})`;
+
+/** `7.43 ms (7.12 .. 8.91)` */
+const duration = (samples: readonly number[], note: string): string => {
+  const summary = summarize(samples);
+  const { name, seconds } = units.find((unit) => summary.median >= unit.seconds) ?? smallestUnit;
+  const scaled = summarize(samples.map((sample) => sample / seconds));
+  return `${number(scaled.median)} ${name} ${note === "" ? range(scaled) : note}`;
 };
 
-const spread = ({ min, max }: Summary, format: (value: number) => string): string => `${format(min)} .. ${format(max)}`;
-
-const times = ({ median, min, max }: Summary): string => `${number(median)}x (${number(min)} .. ${number(max)})`;
+const times = (ratio: Summary): string => `${number(ratio.median)}x ${range(ratio)}`;
 
 interface Column {
   readonly title: string;
@@ -40,8 +52,7 @@ export const createTable = ({ workloads, peers }: Pick<Options, "workloads" | "p
     { title: "workload", width: longest(["workload", ...workloads.map(({ name }) => name)]), align: "left" },
     { title: "peer", width: longest(["peer", ...peers]), align: "left" },
     { title: "batch", width: 5, align: "right" },
-    { title: "a run", width: 8, align: "right" },
-    { title: "least .. most", width: 20, align: "right" },
+    { title: "a run (least .. most)", width: 24, align: "right" },
     { title: "a second", width: 10, align: "right" },
     { title: "GFLOP/s", width: 7, align: "right" },
     { title: `${peers[0]} is`, width: 24, align: "right" },
@@ -53,15 +64,14 @@ export const createTable = ({ workloads, peers }: Pick<Options, "workloads" | "p
       .join("  ")
       .trimEnd();
 
-  const measured = ({ batch, flop, samples, cold }: Measured, ratio: Summary | null): string[] => {
-    const summary = summarize(samples);
-    const rate = number(median(ratesOf({ batch, samples } as Measured)));
+  const measured = (cell: Measured, ratio: Summary | null): string[] => {
+    const { batch, flop, samples, cold } = cell;
+    const rate = number(median(ratesOf(cell)));
     return [
       batch === null ? "" : `${batch}`,
-      duration(summary.median),
-      cold ? "one cold run" : samples.length === 1 ? "one run" : spread(summary, duration),
+      duration(samples, cold ? "(one cold run)" : samples.length === 1 ? "(one run)" : ""),
       batch === null ? rate : `${rate} img`,
-      number(flop / summary.median / 1e9),
+      number(flop / median(samples) / 1e9),
       ratio ? times(ratio) : "",
     ];
   };
@@ -94,12 +104,12 @@ export const toJson = (
   { date, machine, options, versions }: ReportContext,
   results: readonly WorkloadResult[],
 ): string => {
-  const { rounds, maxTime } = options;
+  const { rounds, maxTime, cpuTime } = options;
   const report = {
     format: 1,
     date: date.toISOString(),
     machine,
-    options: { rounds, maxTime },
+    options: { rounds, maxTime, cpuTime },
     peers: options.peers.map((name) => ({ name, version: versions.get(name) })),
     results: results.map(({ workload, cells }) => ({
       workload: workload.name,

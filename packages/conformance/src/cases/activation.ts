@@ -1,5 +1,5 @@
-import * as core from "@striate/core";
 import type { Tensor } from "@striate/core";
+import * as core from "@striate/core";
 import * as reference from "../reference/elementwise.js";
 import { map, type NdArray } from "../reference/ndarray.js";
 import {
@@ -26,8 +26,10 @@ interface X {
 
 /** `ulps` of the result, and `floor` epsilons of a term that cancels: x for gelu, alpha for elu. */
 const cancelling = <A>(term: (x: number, attrs: A) => number): Tolerance<{ x: NdArray }, A> =>
-  composed(({ inputs, attrs, expected, epsilon }: ToleranceContext<{ x: NdArray }, A>) => (i) =>
-    4 * epsilon * (Math.abs(expected.data[i] as number) + term(inputs.x.data[i] as number, attrs)),
+  composed(
+    ({ inputs, attrs, expected, epsilon }: ToleranceContext<{ x: NdArray }, A>) =>
+      (i) =>
+        4 * epsilon * (Math.abs(expected.data[i] as number) + term(inputs.x.data[i] as number, attrs)),
   );
 
 const finite = (value: number): number => (Number.isFinite(value) ? Math.abs(value) : 0);
@@ -41,9 +43,18 @@ interface ActivationDefinition<A extends object> {
   readonly undefinedAt?: (x: number) => boolean;
 }
 
-const attrsName = (attrs: object): string => Object.entries(attrs).map(([name, value]) => `-${name}${value}`).join("");
+const attrsName = (attrs: object): string =>
+  Object.entries(attrs)
+    .map(([name, value]) => `-${name}${value}`)
+    .join("");
 
-const activationCases = <A extends object>({ tolerance, attrs, run, reference: f, undefinedAt }: ActivationDefinition<A>): OpCases => {
+const activationCases = <A extends object>({
+  tolerance,
+  attrs,
+  run,
+  reference: f,
+  undefinedAt,
+}: ActivationDefinition<A>): OpCases => {
   const values = specials.filter((value) => !undefinedAt?.(value));
   return defineCases<X, A>({
     tolerance,
@@ -57,7 +68,12 @@ const activationCases = <A extends object>({ tolerance, attrs, run, reference: f
         attrs: own,
       })),
       { name: `wide${attrsName(own)}`, inputs: { x: uniform([257], -20, 20) }, attrs: own, kind: "special" as const },
-      { name: `special-values${attrsName(own)}`, inputs: { x: cycle([values.length * 3], values) }, attrs: own, kind: "special" as const },
+      {
+        name: `special-values${attrsName(own)}`,
+        inputs: { x: cycle([values.length * 3], values) },
+        attrs: own,
+        kind: "special" as const,
+      },
       { name: `zero-size${attrsName(own)}`, inputs: { x: input([0, 3]) }, attrs: own, kind: "zero-size" as const },
     ]),
     errors: [{ name: "int", code: "dtype", inputs: { x: typed("int32", integers([3])) }, attrs: attrs[0] as A }],
@@ -114,11 +130,26 @@ export const clamp = defineCases<X, ClampAttrs>({
   run: ({ x }, attrs) => core.clamp(x, attrs),
   reference: ({ x }, attrs) => reference.clamp(x, attrs),
   samples: [
-    ...elementwiseShapes.map((shape) => ({ name: shapeName(shape), inputs: { x: distinct(shape) }, attrs: { min: -0.25, max: 0.5 } })),
+    ...elementwiseShapes.map((shape) => ({
+      name: shapeName(shape),
+      inputs: { x: distinct(shape) },
+      attrs: { min: -0.25, max: 0.5 },
+    })),
     { name: "min", inputs: { x: distinct([33]) }, attrs: { min: -0.125 } },
     { name: "max", inputs: { x: distinct([33]) }, attrs: { max: 0.125 } },
-    { name: "int", inputs: { x: fixed(integers([17], -9, 9)) }, attrs: { min: -3, max: 5 }, dtypes: ["int32"], gradient: false },
-    { name: "special-values", inputs: { x: cycle([specials.length], specials) }, attrs: { min: -1, max: 1 }, kind: "special" },
+    {
+      name: "int",
+      inputs: { x: fixed(integers([17], -9, 9)) },
+      attrs: { min: -3, max: 5 },
+      dtypes: ["int32"],
+      gradient: false,
+    },
+    {
+      name: "special-values",
+      inputs: { x: cycle([specials.length], specials) },
+      attrs: { min: -1, max: 1 },
+      kind: "special",
+    },
     { name: "zero-size", inputs: { x: input([0]) }, attrs: { min: 0, max: 1 }, kind: "zero-size" },
   ],
   errors: [

@@ -1,17 +1,17 @@
-import * as core from "@striate/core";
 import type { Tensor } from "@striate/core";
-import { zip } from "../reference/ndarray.js";
+import * as core from "@striate/core";
 import * as reference from "../reference/elementwise.js";
+import { zip } from "../reference/ndarray.js";
 import {
   away,
   beyondDispatch,
   cycle,
   defineCases,
   distinct,
-  fixed,
   type Fields,
-  input,
+  fixed,
   type InputSpec,
+  input,
   integers,
   mask,
   type OpCases,
@@ -34,16 +34,37 @@ const shapePairs: readonly (readonly [readonly number[], readonly number[]])[] =
   [[1], [1]],
   [[17], [17]],
   [[65], [65]],
-  [[4, 7], [4, 7]],
+  [
+    [4, 7],
+    [4, 7],
+  ],
   [[5, 3], [3]],
   [[3], [5, 3]],
-  [[5, 3], [5, 1]],
-  [[1, 4], [3, 1]],
+  [
+    [5, 3],
+    [5, 1],
+  ],
+  [
+    [1, 4],
+    [3, 1],
+  ],
   [[2, 3, 4], []],
-  [[2, 3, 4], [1, 3, 1]],
-  [[2, 3, 4, 5], [3, 1, 1]],
-  [[2, 1, 3, 1], [1, 4, 1, 5]],
-  [[1, 2, 3, 2, 3], [2, 2, 1, 2, 1]],
+  [
+    [2, 3, 4],
+    [1, 3, 1],
+  ],
+  [
+    [2, 3, 4, 5],
+    [3, 1, 1],
+  ],
+  [
+    [2, 1, 3, 1],
+    [1, 4, 1, 5],
+  ],
+  [
+    [1, 2, 3, 2, 3],
+    [2, 2, 1, 2, 1],
+  ],
 ];
 
 const pairName = (a: readonly number[], b: readonly number[]): string => `${shapeName(a)}+${shapeName(b)}`;
@@ -51,7 +72,16 @@ const pairName = (a: readonly number[], b: readonly number[]): string => `${shap
 /** Every special value against every other. */
 const crossedWithout = (open: (a: number, b: number) => boolean): Fields<Operands, InputSpec> => {
   const pairs = specials.flatMap((a) => specials.filter((b) => !open(a, b)).map((b) => [a, b] as const));
-  return { a: cycle([pairs.length], pairs.map(([a]) => a)), b: cycle([pairs.length], pairs.map(([, b]) => b)) };
+  return {
+    a: cycle(
+      [pairs.length],
+      pairs.map(([a]) => a),
+    ),
+    b: cycle(
+      [pairs.length],
+      pairs.map(([, b]) => b),
+    ),
+  };
 };
 const crossed = crossedWithout(() => false);
 
@@ -83,7 +113,12 @@ const definitions: Readonly<Record<BinaryName, BinaryDefinition>> = {
   maximum: { tolerance: exact, int32: true, a: distinct, b: (shape) => cycle(shape, [0.25, -0.5, 1, -1.25]) },
   minimum: { tolerance: exact, int32: true, a: distinct, b: (shape) => cycle(shape, [0.25, -0.5, 1, -1.25]) },
   // (±1)^±Inf and 1^NaN are 1 in C, NaN in JavaScript and WGSL.
-  pow: { tolerance: withinUlps(2, powLimit), open: (a, b) => Math.abs(a) === 1 && !Number.isFinite(b), a: (shape) => uniform(shape, 0.25, 3), b: away },
+  pow: {
+    tolerance: withinUlps(2, powLimit),
+    open: (a, b) => Math.abs(a) === 1 && !Number.isFinite(b),
+    a: (shape) => uniform(shape, 0.25, 3),
+    b: away,
+  },
 };
 
 const casesOf = (name: BinaryName): OpCases => {
@@ -122,7 +157,13 @@ const casesOf = (name: BinaryName): OpCases => {
         : []),
       ...(name === "add"
         ? ([
-            { name: "large", inputs: { a: ramp([beyondDispatch]), b: input([1]) }, attrs: {}, kind: "large", dtypes: ["float32"] },
+            {
+              name: "large",
+              inputs: { a: ramp([beyondDispatch]), b: input([1]) },
+              attrs: {},
+              kind: "large",
+              dtypes: ["float32"],
+            },
           ] as const)
         : []),
     ],
@@ -174,7 +215,8 @@ const logicalCasesOf = (name: LogicalName): OpCases => {
     reference: (inputs) => zip([inputs.a, inputs.b], f),
     samples: [
       ...shapePairs.map(
-        ([x, y]) => ({ name: pairName(x, y), inputs: { a: mask(x), b: mask(y) }, attrs: {}, dtypes: ["bool"] }) as const,
+        ([x, y]) =>
+          ({ name: pairName(x, y), inputs: { a: mask(x), b: mask(y) }, attrs: {}, dtypes: ["bool"] }) as const,
       ),
       { name: "zero-size", inputs: { a: mask([0]), b: mask([1]) }, attrs: {}, kind: "zero-size", dtypes: ["bool"] },
     ],
@@ -201,12 +243,23 @@ export const where = defineCases<WhereOperands>({
       attrs: {},
     })),
     { name: "special-values", inputs: { condition: mask(crossed.a.shape), ...crossed }, attrs: {}, kind: "special" },
-    { name: "int", inputs: { condition: mask([3, 7]), a: integers([3, 7]), b: integers([7]) }, attrs: {}, dtypes: ["int32"], gradient: false },
+    {
+      name: "int",
+      inputs: { condition: mask([3, 7]), a: integers([3, 7]), b: integers([7]) },
+      attrs: {},
+      dtypes: ["int32"],
+      gradient: false,
+    },
     { name: "zero-size", inputs: { condition: mask([0]), a: input([0]), b: input([1]) }, attrs: {}, kind: "zero-size" },
   ],
   errors: [
     { name: "condition", code: "dtype", inputs: { condition: input([2]), a: input([2]), b: input([2]) }, attrs: {} },
     { name: "shapes", code: "shape", inputs: { condition: mask([2]), a: input([3]), b: input([2]) }, attrs: {} },
-    { name: "dtypes", code: "dtype", inputs: { condition: mask([2]), a: input([2]), b: typed("int32", integers([2])) }, attrs: {} },
+    {
+      name: "dtypes",
+      code: "dtype",
+      inputs: { condition: mask([2]), a: input([2]), b: typed("int32", integers([2])) },
+      attrs: {},
+    },
   ],
 });

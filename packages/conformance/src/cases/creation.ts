@@ -14,8 +14,17 @@ const likeCases = (run: (x: core.Tensor, value: number) => core.Tensor, values: 
     run: ({ x }, { value }) => run(x, value),
     reference: ({ x }, { value }) => map(x, () => value),
     samples: values.flatMap((value) => [
-      ...[[], [17], [2, 3, 4]].map((shape) => ({ name: `${shape.join("x") || "scalar"}-${value}`, inputs: { x: input(shape) }, attrs: { value } })),
-      { name: `int-${value}`, inputs: { x: typed("int32", fixed(integers([5]))) }, attrs: { value: Math.trunc(value) }, dtypes: ["int32"] as const },
+      ...[[], [17], [2, 3, 4]].map((shape) => ({
+        name: `${shape.join("x") || "scalar"}-${value}`,
+        inputs: { x: input(shape) },
+        attrs: { value },
+      })),
+      {
+        name: `int-${value}`,
+        inputs: { x: typed("int32", fixed(integers([5]))) },
+        attrs: { value: Math.trunc(value) },
+        dtypes: ["int32"] as const,
+      },
       { name: `zero-size-${value}`, inputs: { x: input([0, 2]) }, attrs: { value }, kind: "zero-size" as const },
     ]),
   });

@@ -1,6 +1,6 @@
 import * as core from "@striate/core";
-import * as reference from "../reference/losses.js";
 import type { Reduction } from "../reference/losses.js";
+import * as reference from "../reference/losses.js";
 import { absolute, type NdArray, zip } from "../reference/ndarray.js";
 import { away, cycle, defineCases, indices, input, integers, type OpCases, typed, uniform } from "../suite.js";
 import { boundBy, composed, type ToleranceContext } from "../tolerance.js";
@@ -28,21 +28,70 @@ export const crossEntropy = defineCases<Classified, CrossEntropyAttrs>({
   samples: [
     { name: "4x10", inputs: { logits: uniform([4, 10], -3, 3), labels: indices([4], 10) }, attrs: {} },
     { name: "1x1", inputs: { logits: input([1, 1]), labels: indices([1], 1) }, attrs: {} },
-    { name: "7x3-sum", inputs: { logits: uniform([7, 3], -3, 3), labels: indices([7], 3) }, attrs: { reduction: "sum" } },
-    { name: "5x65-none", inputs: { logits: uniform([5, 65], -3, 3), labels: indices([5], 65) }, attrs: { reduction: "none" } },
-    { name: "smoothing", inputs: { logits: uniform([6, 10], -3, 3), labels: indices([6], 10) }, attrs: { labelSmoothing: 0.2 } },
-    { name: "smoothing-sum", inputs: { logits: uniform([3, 4], -3, 3), labels: indices([3], 4) }, attrs: { labelSmoothing: 0.1, reduction: "sum" } },
+    {
+      name: "7x3-sum",
+      inputs: { logits: uniform([7, 3], -3, 3), labels: indices([7], 3) },
+      attrs: { reduction: "sum" },
+    },
+    {
+      name: "5x65-none",
+      inputs: { logits: uniform([5, 65], -3, 3), labels: indices([5], 65) },
+      attrs: { reduction: "none" },
+    },
+    {
+      name: "smoothing",
+      inputs: { logits: uniform([6, 10], -3, 3), labels: indices([6], 10) },
+      attrs: { labelSmoothing: 0.2 },
+    },
+    {
+      name: "smoothing-sum",
+      inputs: { logits: uniform([3, 4], -3, 3), labels: indices([3], 4) },
+      attrs: { labelSmoothing: 0.1, reduction: "sum" },
+    },
     { name: "wide", inputs: { logits: uniform([4, 5], -90, 90), labels: indices([4], 5) }, attrs: {}, kind: "special" },
-    { name: "far-from-0", inputs: { logits: uniform([4, 5], 1000, 1010), labels: indices([4], 5) }, attrs: {}, kind: "special", dtypes: ["float32", "float64"] },
-    { name: "nan", inputs: { logits: cycle([2, 2], [1, Number.NaN, 2, 3]), labels: indices([2], 2) }, attrs: { reduction: "none" }, kind: "special" },
-    { name: "zero-batch-none", inputs: { logits: input([0, 3]), labels: indices([0], 3) }, attrs: { reduction: "none" }, kind: "zero-size" },
+    {
+      name: "far-from-0",
+      inputs: { logits: uniform([4, 5], 1000, 1010), labels: indices([4], 5) },
+      attrs: {},
+      kind: "special",
+      dtypes: ["float32", "float64"],
+    },
+    {
+      name: "nan",
+      inputs: { logits: cycle([2, 2], [1, Number.NaN, 2, 3]), labels: indices([2], 2) },
+      attrs: { reduction: "none" },
+      kind: "special",
+    },
+    {
+      name: "zero-batch-none",
+      inputs: { logits: input([0, 3]), labels: indices([0], 3) },
+      attrs: { reduction: "none" },
+      kind: "zero-size",
+    },
   ],
   errors: [
     { name: "rows", code: "shape", inputs: { logits: input([4, 3]), labels: indices([3], 3) }, attrs: {} },
     { name: "labels-dtype", code: "dtype", inputs: { logits: input([4, 3]), labels: input([4]) }, attrs: {} },
-    { name: "smoothing", code: "argument", inputs: { logits: input([4, 3]), labels: indices([4], 3) }, attrs: { labelSmoothing: 1.5 } },
-    { name: "label-above", code: "index", inputs: { logits: input([2, 3]), labels: typed("int32", cycle([2], [0, 3])) }, attrs: {}, deferred: true },
-    { name: "label-below", code: "index", inputs: { logits: input([2, 3]), labels: typed("int32", cycle([2], [-1, 0])) }, attrs: {}, deferred: true },
+    {
+      name: "smoothing",
+      code: "argument",
+      inputs: { logits: input([4, 3]), labels: indices([4], 3) },
+      attrs: { labelSmoothing: 1.5 },
+    },
+    {
+      name: "label-above",
+      code: "index",
+      inputs: { logits: input([2, 3]), labels: typed("int32", cycle([2], [0, 3])) },
+      attrs: {},
+      deferred: true,
+    },
+    {
+      name: "label-below",
+      code: "index",
+      inputs: { logits: input([2, 3]), labels: typed("int32", cycle([2], [-1, 0])) },
+      attrs: {},
+      deferred: true,
+    },
   ],
 });
 
@@ -72,10 +121,13 @@ const terms = ({ x }: { x: NdArray }, { reduction }: LossAttrs): number => (redu
 
 const lossCases = ({ run, elementwise, magnitude = elementwise, attrs = [{}] }: LossDefinition): OpCases =>
   defineCases<Compared, LossAttrs>({
-    tolerance: boundBy(terms, ({ inputs, attrs: own }: ToleranceContext<{ x: NdArray; target: NdArray }, LossAttrs>) => {
-      const sum = reference.reduceLoss(absolute(magnitude(inputs.x, inputs.target, own)), own.reduction);
-      return (i) => sum.data[i] as number;
-    }),
+    tolerance: boundBy(
+      terms,
+      ({ inputs, attrs: own }: ToleranceContext<{ x: NdArray; target: NdArray }, LossAttrs>) => {
+        const sum = reference.reduceLoss(absolute(magnitude(inputs.x, inputs.target, own)), own.reduction);
+        return (i) => sum.data[i] as number;
+      },
+    ),
     run: ({ x, target }, own) => run(x, target, own),
     reference: ({ x, target }, own) => reference.reduceLoss(elementwise(x, target, own), own.reduction),
     samples: [
@@ -90,9 +142,24 @@ const lossCases = ({ run, elementwise, magnitude = elementwise, attrs = [{}] }: 
         ),
       ),
       { name: "default", inputs: { x: away([5]), target: uniform([5], 0.03125, 0.21875) }, attrs: {} },
-      { name: "nan", inputs: { x: cycle([4], [1, Number.NaN]), target: input([4]) }, attrs: { reduction: "none" }, kind: "special" },
-      { name: "zero-size-none", inputs: { x: input([0, 3]), target: input([0, 3]) }, attrs: { reduction: "none" }, kind: "zero-size" },
-      { name: "zero-size-sum", inputs: { x: input([0, 3]), target: input([0, 3]) }, attrs: { reduction: "sum" }, kind: "zero-size" },
+      {
+        name: "nan",
+        inputs: { x: cycle([4], [1, Number.NaN]), target: input([4]) },
+        attrs: { reduction: "none" },
+        kind: "special",
+      },
+      {
+        name: "zero-size-none",
+        inputs: { x: input([0, 3]), target: input([0, 3]) },
+        attrs: { reduction: "none" },
+        kind: "zero-size",
+      },
+      {
+        name: "zero-size-sum",
+        inputs: { x: input([0, 3]), target: input([0, 3]) },
+        attrs: { reduction: "sum" },
+        kind: "zero-size",
+      },
     ],
     errors: [
       { name: "shapes", code: "shape", inputs: { x: input([3]), target: input([4]) }, attrs: {} },
@@ -111,5 +178,6 @@ export const smoothL1Loss = lossCases({
 export const bceWithLogits = lossCases({
   run: core.bceWithLogits,
   elementwise: reference.binaryCrossEntropy,
-  magnitude: (x, target) => zip([x, target], (a, t) => Math.log1p(Math.exp(-Math.abs(a))) + Math.abs(a) + Math.abs(a * t)),
+  magnitude: (x, target) =>
+    zip([x, target], (a, t) => Math.log1p(Math.exp(-Math.abs(a))) + Math.abs(a) + Math.abs(a * t)),
 });

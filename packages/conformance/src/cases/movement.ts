@@ -1,7 +1,7 @@
 import * as core from "@striate/core";
 import type { DType } from "@striate/core/backend";
-import * as reference from "../reference/movement.js";
 import type { PadMode, PadOptions } from "../reference/movement.js";
+import * as reference from "../reference/movement.js";
 import { cycle, defineCases, indices, input, integers, ramp, shapeName, specials, typed } from "../suite.js";
 import { bound, exact, moved } from "../tolerance.js";
 
@@ -19,7 +19,10 @@ export const reshape = defineCases<X, { readonly shape: Shape }>({
   run: ({ x }, { shape }) => core.reshape(x, shape),
   reference: ({ x }, { shape }) => {
     const known = shape.filter((n) => n !== -1).reduce((a, b) => a * b, 1);
-    return reference.reshape(x, shape.map((n) => (n === -1 ? x.data.length / known : n)));
+    return reference.reshape(
+      x,
+      shape.map((n) => (n === -1 ? x.data.length / known : n)),
+    );
   },
   samples: [
     { name: "scalar-1", inputs: { x: input([]) }, attrs: { shape: [1] } },
@@ -27,7 +30,13 @@ export const reshape = defineCases<X, { readonly shape: Shape }>({
     { name: "2x6-3x4", inputs: { x: input([2, 6]) }, attrs: { shape: [3, 4] } },
     { name: "2x3x4-infer", inputs: { x: input([2, 3, 4]) }, attrs: { shape: [4, -1] } },
     { name: "rank-5", inputs: { x: input([24]) }, attrs: { shape: [1, 2, 3, 2, 2] } },
-    { name: "other-types", inputs: { x: integers([2, 6], 0, 1) }, attrs: { shape: [12] }, dtypes: otherTypes, gradient: false },
+    {
+      name: "other-types",
+      inputs: { x: integers([2, 6], 0, 1) },
+      attrs: { shape: [12] },
+      dtypes: otherTypes,
+      gradient: false,
+    },
     { name: "zero-size", inputs: { x: input([0, 3]) }, attrs: { shape: [3, 0, 2] }, kind: "zero-size" },
   ],
   errors: [
@@ -64,8 +73,19 @@ export const permute = defineCases<X, { readonly perm: Shape }>({
     { name: "2x3x4x5-0231", inputs: { x: input([2, 3, 4, 5]) }, attrs: { perm: [0, 2, 3, 1] } },
     { name: "2x3x4x5-0312", inputs: { x: input([2, 3, 4, 5]) }, attrs: { perm: [0, 3, 1, 2] } },
     { name: "1x2x3x2x3-42013", inputs: { x: input([1, 2, 3, 2, 3]) }, attrs: { perm: [4, 2, 0, 1, 3] } },
-    { name: "other-types", inputs: { x: integers([3, 5], 0, 1) }, attrs: { perm: [1, 0] }, dtypes: otherTypes, gradient: false },
-    { name: "special-values", inputs: { x: cycle([2, specials.length], specials) }, attrs: { perm: [1, 0] }, kind: "special" },
+    {
+      name: "other-types",
+      inputs: { x: integers([3, 5], 0, 1) },
+      attrs: { perm: [1, 0] },
+      dtypes: otherTypes,
+      gradient: false,
+    },
+    {
+      name: "special-values",
+      inputs: { x: cycle([2, specials.length], specials) },
+      attrs: { perm: [1, 0] },
+      kind: "special",
+    },
     { name: "zero-size", inputs: { x: input([0, 3]) }, attrs: { perm: [1, 0] }, kind: "zero-size" },
     { name: "large", inputs: { x: ramp([13, 322639]) }, attrs: { perm: [1, 0] }, kind: "large", dtypes: ["float32"] },
   ],
@@ -92,7 +112,10 @@ export const squeeze = defineCases<X, { readonly axis: number }>({
   tolerance: moved,
   run: ({ x }, { axis }) => core.squeeze(x, axis),
   reference: ({ x }, { axis }) =>
-    reference.reshape(x, x.shape.filter((_, i) => i !== (axis < 0 ? axis + x.shape.length : axis))),
+    reference.reshape(
+      x,
+      x.shape.filter((_, i) => i !== (axis < 0 ? axis + x.shape.length : axis)),
+    ),
   samples: [
     { name: "2x1x3", inputs: { x: input([2, 1, 3]) }, attrs: { axis: 1 } },
     { name: "last", inputs: { x: input([2, 1]) }, attrs: { axis: -1 } },
@@ -129,7 +152,13 @@ export const expand = defineCases<X, { readonly shape: Shape }>({
     { name: "4-2x3x4", inputs: { x: input([4]) }, attrs: { shape: [2, 3, 4] } },
     { name: "2x1x3x1", inputs: { x: input([2, 1, 3, 1]) }, attrs: { shape: [2, 4, 3, 5] } },
     { name: "rank-5", inputs: { x: input([1, 3, 1, 2, 1]) }, attrs: { shape: [2, 3, 2, 2, 2] } },
-    { name: "other-types", inputs: { x: integers([3, 1], 0, 1) }, attrs: { shape: [3, 5] }, dtypes: otherTypes, gradient: false },
+    {
+      name: "other-types",
+      inputs: { x: integers([3, 1], 0, 1) },
+      attrs: { shape: [3, 5] },
+      dtypes: otherTypes,
+      gradient: false,
+    },
     { name: "zero-size", inputs: { x: input([1, 3]) }, attrs: { shape: [0, 3] }, kind: "zero-size" },
   ],
   errors: [
@@ -155,10 +184,25 @@ export const slice = defineCases<X, SliceAttrs>({
     { name: "step-3", inputs: { x: input([7, 9]) }, attrs: { begin: [0, 1], end: [7, 9], step: [3, 3] } },
     { name: "negative", inputs: { x: input([6, 4]) }, attrs: { begin: [-4, -3], end: [-1, 4] } },
     { name: "lead", inputs: { x: input([4, 3, 2]) }, attrs: { begin: [1], end: [3] } },
-    { name: "rank-4", inputs: { x: input([2, 3, 6, 5]) }, attrs: { begin: [0, 1, 2, 0], end: [2, 3, 6, 5], step: [1, 1, 2, 4] } },
+    {
+      name: "rank-4",
+      inputs: { x: input([2, 3, 6, 5]) },
+      attrs: { begin: [0, 1, 2, 0], end: [2, 3, 6, 5], step: [1, 1, 2, 4] },
+    },
     { name: "rank-5", inputs: { x: input([2, 2, 3, 2, 3]) }, attrs: { begin: [1, 0, 1, 1, 0], end: [2, 2, 3, 2, 2] } },
-    { name: "other-types", inputs: { x: integers([4, 3], 0, 1) }, attrs: { begin: [1, 1], end: [4, 3] }, dtypes: otherTypes, gradient: false },
-    { name: "special-values", inputs: { x: cycle([specials.length + 2], specials) }, attrs: { begin: [1] }, kind: "special" },
+    {
+      name: "other-types",
+      inputs: { x: integers([4, 3], 0, 1) },
+      attrs: { begin: [1, 1], end: [4, 3] },
+      dtypes: otherTypes,
+      gradient: false,
+    },
+    {
+      name: "special-values",
+      inputs: { x: cycle([specials.length + 2], specials) },
+      attrs: { begin: [1] },
+      kind: "special",
+    },
     { name: "empty", inputs: { x: input([5]) }, attrs: { begin: [2], end: [2] }, kind: "zero-size" },
     { name: "zero-size", inputs: { x: input([0, 3]) }, attrs: { begin: [0, 1], end: [0, 3] }, kind: "zero-size" },
   ],
@@ -180,7 +224,13 @@ export const flip = defineCases<X, { readonly axes: number | Shape }>({
     { name: "4x5-last", inputs: { x: input([4, 5]) }, attrs: { axes: -1 } },
     { name: "2x3x4-02", inputs: { x: input([2, 3, 4]) }, attrs: { axes: [0, 2] } },
     { name: "images", inputs: { x: input([2, 3, 4, 5]) }, attrs: { axes: 3 } },
-    { name: "other-types", inputs: { x: integers([4, 3], 0, 1) }, attrs: { axes: [0, 1] }, dtypes: otherTypes, gradient: false },
+    {
+      name: "other-types",
+      inputs: { x: integers([4, 3], 0, 1) },
+      attrs: { axes: [0, 1] },
+      dtypes: otherTypes,
+      gradient: false,
+    },
     { name: "zero-size", inputs: { x: input([0, 3]) }, attrs: { axes: 0 }, kind: "zero-size" },
   ],
   errors: [{ name: "axis", code: "shape", inputs: { x: input([2, 3]) }, attrs: { axes: 2 } }],
@@ -202,14 +252,25 @@ export const concat = defineCases<Record<string, unknown>, { readonly axis: numb
     { name: "negative", inputs: several([2, 3, 1], [2, 3, 4]), attrs: { axis: -1 } },
     { name: "five", inputs: several([1], [2], [3], [4], [5]), attrs: { axis: 0 } },
     { name: "twelve", inputs: several(...Array.from({ length: 12 }, (_, i) => [2, i + 1])), attrs: { axis: 1 } },
-    { name: "int", inputs: { x0: typed("int32", integers([2, 3])), x1: typed("int32", integers([2, 2])) }, attrs: { axis: 1 }, dtypes: ["int32"], gradient: false },
+    {
+      name: "int",
+      inputs: { x0: typed("int32", integers([2, 3])), x1: typed("int32", integers([2, 2])) },
+      attrs: { axis: 1 },
+      dtypes: ["int32"],
+      gradient: false,
+    },
     { name: "with-empty", inputs: several([2, 3], [0, 3], [1, 3]), attrs: { axis: 0 }, kind: "zero-size" },
     { name: "zero-size", inputs: several([0, 3], [0, 2]), attrs: { axis: 1 }, kind: "zero-size" },
   ],
   errors: [
     { name: "shapes", code: "shape", inputs: several([2, 3], [2, 4]), attrs: { axis: 0 } },
     { name: "axis", code: "shape", inputs: several([2, 3], [2, 3]), attrs: { axis: 2 } },
-    { name: "dtypes", code: "dtype", inputs: { x0: input([2]), x1: typed("int32", integers([2])) }, attrs: { axis: 0 } },
+    {
+      name: "dtypes",
+      code: "dtype",
+      inputs: { x0: input([2]), x1: typed("int32", integers([2])) },
+      attrs: { axis: 0 },
+    },
   ],
 });
 
@@ -238,10 +299,26 @@ export const pad = defineCases<X, PadOptions>({
     { name: "none", inputs: { x: input([2, 3]) }, attrs: { before: [0, 0], after: [0, 0] } },
     { name: "asymmetric", inputs: { x: input([3, 4]) }, attrs: { before: [1, 0], after: [2, 3], value: 7 } },
     { name: "rank-4", inputs: { x: input([2, 3, 4, 5]) }, attrs: { before: [0, 1, 2, 0], after: [1, 0, 1, 3] } },
-    { name: "infinite", inputs: { x: input([3, 3]) }, attrs: { before: [1, 1], after: [1, 1], value: Number.NEGATIVE_INFINITY }, gradient: false },
-    { name: "other-types", inputs: { x: integers([4, 3], 0, 1) }, attrs: { before: [1, 0], after: [0, 2], value: 1 }, dtypes: otherTypes, gradient: false },
+    {
+      name: "infinite",
+      inputs: { x: input([3, 3]) },
+      attrs: { before: [1, 1], after: [1, 1], value: Number.NEGATIVE_INFINITY },
+      gradient: false,
+    },
+    {
+      name: "other-types",
+      inputs: { x: integers([4, 3], 0, 1) },
+      attrs: { before: [1, 0], after: [0, 2], value: 1 },
+      dtypes: otherTypes,
+      gradient: false,
+    },
     { name: "scalar", inputs: { x: input([]) }, attrs: { before: [], after: [] } },
-    { name: "zero-size", inputs: { x: input([0, 2]) }, attrs: { before: [2, 0], after: [1, 1], value: 3 }, kind: "zero-size" },
+    {
+      name: "zero-size",
+      inputs: { x: input([0, 2]) },
+      attrs: { before: [2, 0], after: [1, 1], value: 3 },
+      kind: "zero-size",
+    },
   ],
   errors: [
     { name: "negative", code: "shape", inputs: { x: input([3]) }, attrs: { before: [-1], after: [0] } },
@@ -266,10 +343,20 @@ export const pad2d = defineCases<X, Pad2dAttrs>({
     { name: "reflect-most", inputs: { x: input([1, 1, 3, 3]) }, attrs: { padding: [2, 2, 2, 2], mode: "reflect" } },
     { name: "replicate", inputs: { x: input([2, 2, 3, 4]) }, attrs: { padding: [4, 1, 0, 6], mode: "replicate" } },
     { name: "rank-2", inputs: { x: input([3, 4]) }, attrs: { padding: [1, 0, 0, 1], mode: "replicate" } },
-    { name: "zero-size", inputs: { x: input([0, 2, 3, 3]) }, attrs: { padding: [1, 1, 1, 1], mode: "reflect" }, kind: "zero-size" },
+    {
+      name: "zero-size",
+      inputs: { x: input([0, 2, 3, 3]) },
+      attrs: { padding: [1, 1, 1, 1], mode: "reflect" },
+      kind: "zero-size",
+    },
   ],
   errors: [
-    { name: "reflect", code: "shape", inputs: { x: input([1, 1, 3, 3]) }, attrs: { padding: [3, 0, 0, 0], mode: "reflect" } },
+    {
+      name: "reflect",
+      code: "shape",
+      inputs: { x: input([1, 1, 3, 3]) },
+      attrs: { padding: [3, 0, 0, 0], mode: "reflect" },
+    },
     { name: "rank", code: "shape", inputs: { x: input([3]) }, attrs: { padding: [1, 1, 1, 1] } },
   ],
 });
@@ -296,14 +383,37 @@ export const gather = defineCases<Indexed, AxisAttrs>({
     { name: "fewer", inputs: { x: input([4, 5]), index: indices([2, 9], 5) }, attrs: { axis: 1 } },
     { name: "2x3x4-1", inputs: { x: input([2, 3, 4]), index: indices([2, 5, 4], 3) }, attrs: { axis: -2 } },
     { name: "rank-4", inputs: { x: input([2, 3, 4, 5]), index: indices([2, 3, 2, 5], 4) }, attrs: { axis: 2 } },
-    { name: "other-types", inputs: { x: integers([7], 0, 1), index: indices([11], 7) }, attrs: { axis: 0 }, dtypes: otherTypes, gradient: false },
-    { name: "zero-size", inputs: { x: input([4, 5]), index: indices([0, 5], 4) }, attrs: { axis: 0 }, kind: "zero-size" },
+    {
+      name: "other-types",
+      inputs: { x: integers([7], 0, 1), index: indices([11], 7) },
+      attrs: { axis: 0 },
+      dtypes: otherTypes,
+      gradient: false,
+    },
+    {
+      name: "zero-size",
+      inputs: { x: input([4, 5]), index: indices([0, 5], 4) },
+      attrs: { axis: 0 },
+      kind: "zero-size",
+    },
   ],
   errors: [
     { name: "rank", code: "shape", inputs: { x: input([4, 5]), index: indices([3], 4) }, attrs: { axis: 0 } },
     { name: "index-dtype", code: "dtype", inputs: { x: input([4]), index: input([2]) }, attrs: { axis: 0 } },
-    { name: "above", code: "index", inputs: { x: input([4]), index: outside([2], 4) }, attrs: { axis: 0 }, deferred: true },
-    { name: "below", code: "index", inputs: { x: input([4]), index: outside([2], -1) }, attrs: { axis: 0 }, deferred: true },
+    {
+      name: "above",
+      code: "index",
+      inputs: { x: input([4]), index: outside([2], 4) },
+      attrs: { axis: 0 },
+      deferred: true,
+    },
+    {
+      name: "below",
+      code: "index",
+      inputs: { x: input([4]), index: outside([2], -1) },
+      attrs: { axis: 0 },
+      deferred: true,
+    },
   ],
 });
 
@@ -318,18 +428,69 @@ export const scatterAdd = defineCases<Scattered, AxisAttrs>({
   reference: ({ x, index, source }, { axis }) => reference.scatterAdd(x, axis, index, source),
   samples: [
     { name: "5", inputs: { x: input([5]), index: indices([7], 5), source: input([7]) }, attrs: { axis: 0 } },
-    { name: "4x5-0", inputs: { x: input([4, 5]), index: indices([9, 5], 4), source: input([9, 5]) }, attrs: { axis: 0 } },
-    { name: "4x5-1", inputs: { x: input([4, 5]), index: indices([4, 2], 5), source: input([4, 2]) }, attrs: { axis: 1 } },
-    { name: "rank-4", inputs: { x: input([2, 3, 4, 5]), index: indices([2, 3, 2, 5], 4), source: input([2, 3, 2, 5]) }, attrs: { axis: 2 } },
-    { name: "collisions", inputs: { x: integers([3]), index: indices([65], 3), source: integers([65]) }, attrs: { axis: 0 }, exact: true },
-    { name: "int", inputs: { x: integers([5]), index: indices([9], 5), source: integers([9]) }, attrs: { axis: 0 }, dtypes: ["int32"], exact: true, gradient: false },
-    { name: "zero-size", inputs: { x: input([4, 5]), index: indices([0, 5], 4), source: input([0, 5]) }, attrs: { axis: 0 }, kind: "zero-size" },
+    {
+      name: "4x5-0",
+      inputs: { x: input([4, 5]), index: indices([9, 5], 4), source: input([9, 5]) },
+      attrs: { axis: 0 },
+    },
+    {
+      name: "4x5-1",
+      inputs: { x: input([4, 5]), index: indices([4, 2], 5), source: input([4, 2]) },
+      attrs: { axis: 1 },
+    },
+    {
+      name: "rank-4",
+      inputs: { x: input([2, 3, 4, 5]), index: indices([2, 3, 2, 5], 4), source: input([2, 3, 2, 5]) },
+      attrs: { axis: 2 },
+    },
+    {
+      name: "collisions",
+      inputs: { x: integers([3]), index: indices([65], 3), source: integers([65]) },
+      attrs: { axis: 0 },
+      exact: true,
+    },
+    {
+      name: "int",
+      inputs: { x: integers([5]), index: indices([9], 5), source: integers([9]) },
+      attrs: { axis: 0 },
+      dtypes: ["int32"],
+      exact: true,
+      gradient: false,
+    },
+    {
+      name: "zero-size",
+      inputs: { x: input([4, 5]), index: indices([0, 5], 4), source: input([0, 5]) },
+      attrs: { axis: 0 },
+      kind: "zero-size",
+    },
   ],
   errors: [
-    { name: "source", code: "shape", inputs: { x: input([4]), index: indices([3], 4), source: input([2]) }, attrs: { axis: 0 } },
-    { name: "dtypes", code: "dtype", inputs: { x: input([4]), index: indices([2], 4), source: typed("int32", integers([2])) }, attrs: { axis: 0 } },
-    { name: "above", code: "index", inputs: { x: input([4]), index: outside([2], 4), source: input([2]) }, attrs: { axis: 0 }, deferred: true },
-    { name: "below", code: "index", inputs: { x: input([4]), index: outside([2], -1), source: input([2]) }, attrs: { axis: 0 }, deferred: true },
+    {
+      name: "source",
+      code: "shape",
+      inputs: { x: input([4]), index: indices([3], 4), source: input([2]) },
+      attrs: { axis: 0 },
+    },
+    {
+      name: "dtypes",
+      code: "dtype",
+      inputs: { x: input([4]), index: indices([2], 4), source: typed("int32", integers([2])) },
+      attrs: { axis: 0 },
+    },
+    {
+      name: "above",
+      code: "index",
+      inputs: { x: input([4]), index: outside([2], 4), source: input([2]) },
+      attrs: { axis: 0 },
+      deferred: true,
+    },
+    {
+      name: "below",
+      code: "index",
+      inputs: { x: input([4]), index: outside([2], -1), source: input([2]) },
+      attrs: { axis: 0 },
+      deferred: true,
+    },
   ],
 });
 
@@ -341,13 +502,25 @@ export const indexSelect = defineCases<Indexed, AxisAttrs>({
     { name: "5", inputs: { x: input([5]), index: indices([8], 5) }, attrs: { axis: 0 } },
     { name: "4x5-0", inputs: { x: input([4, 5]), index: indices([6], 4) }, attrs: { axis: 0 } },
     { name: "2x3x4-last", inputs: { x: input([2, 3, 4]), index: indices([3], 4) }, attrs: { axis: -1 } },
-    { name: "bytes", inputs: { x: typed("uint8", integers([7, 12], 0, 255)), index: indices([5], 7) }, attrs: { axis: 0 }, dtypes: ["uint8"], gradient: false },
+    {
+      name: "bytes",
+      inputs: { x: typed("uint8", integers([7, 12], 0, 255)), index: indices([5], 7) },
+      attrs: { axis: 0 },
+      dtypes: ["uint8"],
+      gradient: false,
+    },
     { name: "zero-size", inputs: { x: input([4, 5]), index: indices([0], 4) }, attrs: { axis: 0 }, kind: "zero-size" },
   ],
   errors: [
     { name: "index-rank", code: "shape", inputs: { x: input([4]), index: indices([2, 2], 4) }, attrs: { axis: 0 } },
     { name: "index-dtype", code: "dtype", inputs: { x: input([4]), index: input([2]) }, attrs: { axis: 0 } },
-    { name: "above", code: "index", inputs: { x: input([4]), index: outside([2], 4) }, attrs: { axis: 0 }, deferred: true },
+    {
+      name: "above",
+      code: "index",
+      inputs: { x: input([4]), index: outside([2], 4) },
+      attrs: { axis: 0 },
+      deferred: true,
+    },
   ],
 });
 
@@ -361,7 +534,13 @@ export const oneHot = defineCases<{ labels: unknown }, { readonly classes: numbe
     { name: "2x3-4", inputs: { labels: indices([2, 3], 4) }, attrs: { classes: 4 }, dtypes: ["int32"] },
     { name: "one-class", inputs: { labels: indices([3], 1) }, attrs: { classes: 1 }, dtypes: ["int32"] },
     { name: "int", inputs: { labels: indices([5], 3) }, attrs: { classes: 3, dtype: "int32" }, dtypes: ["int32"] },
-    { name: "zero-size", inputs: { labels: indices([0], 3) }, attrs: { classes: 3 }, dtypes: ["int32"], kind: "zero-size" },
+    {
+      name: "zero-size",
+      inputs: { labels: indices([0], 3) },
+      attrs: { classes: 3 },
+      dtypes: ["int32"],
+      kind: "zero-size",
+    },
   ],
   errors: [
     { name: "classes", code: "argument", inputs: { labels: indices([3], 2) }, attrs: { classes: 0 } },
@@ -370,4 +549,3 @@ export const oneHot = defineCases<{ labels: unknown }, { readonly classes: numbe
     { name: "below", code: "index", inputs: { labels: outside([2], -1) }, attrs: { classes: 3 }, deferred: true },
   ],
 });
-

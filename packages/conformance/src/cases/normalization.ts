@@ -1,9 +1,9 @@
 import * as core from "@striate/core";
 import type { NdArray } from "../reference/ndarray.js";
-import * as reference from "../reference/normalization.js";
 import type { BatchNormOptions, LocalResponseNormOptions } from "../reference/normalization.js";
+import * as reference from "../reference/normalization.js";
 import { varianceOf } from "../reference/reduce.js";
-import { cycle, defineCases, fixed, input, type InputSpec, integers, typed, uniform } from "../suite.js";
+import { cycle, defineCases, fixed, type InputSpec, input, integers, typed, uniform } from "../suite.js";
 import { boundConstant, composed, type ToleranceContext } from "../tolerance.js";
 
 interface AffineInputs {
@@ -34,7 +34,9 @@ const normalized = <I extends { x: NdArray; weight?: NdArray; bias?: NdArray }, 
 const chunks = (values: ArrayLike<number>, size: number): number[][] =>
   size === 0
     ? []
-    : Array.from({ length: values.length / size }, (_, i) => Array.from({ length: size }, (__, j) => values[i * size + j] as number));
+    : Array.from({ length: values.length / size }, (_, i) =>
+        Array.from({ length: size }, (__, j) => values[i * size + j] as number),
+      );
 
 /** The values of each channel. */
 const channels = ({ x }: { x: NdArray }): number[][] => {
@@ -77,18 +79,63 @@ export const batchNorm = defineCases<BatchNormInputs, BatchNormOptions>({
   },
   samples: [
     { name: "train-4x3", inputs: { x: input([4, 3]), ...affine(3), ...running(3) }, attrs: { training: true } },
-    { name: "train-2x3x4x5", inputs: { x: input([2, 3, 4, 5]), ...affine(3), ...running(3) }, attrs: { training: true } },
-    { name: "train-c17", inputs: { x: input([3, 17, 2, 2]), ...affine(17), ...running(17) }, attrs: { training: true } },
+    {
+      name: "train-2x3x4x5",
+      inputs: { x: input([2, 3, 4, 5]), ...affine(3), ...running(3) },
+      attrs: { training: true },
+    },
+    {
+      name: "train-c17",
+      inputs: { x: input([3, 17, 2, 2]), ...affine(17), ...running(17) },
+      attrs: { training: true },
+    },
     { name: "train-plain", inputs: { x: input([4, 2, 3, 3]) }, attrs: { training: true } },
-    { name: "train-bias-only", inputs: { x: input([4, 2, 3, 3]), bias: input([2]) }, attrs: { training: true, eps: 1e-12 } },
-    { name: "train-momentum-eps", inputs: { x: input([4, 2, 3]), ...affine(2), ...running(2) }, attrs: { training: true, momentum: 0.4, eps: 1e-3 } },
-    { name: "train-two-a-channel", inputs: { x: input([2, 3]), ...affine(3), ...running(3) }, attrs: { training: true, eps: 0.1 } },
-    { name: "train-far-from-0", inputs: { x: uniform([8, 2, 4, 4], 10000, 10003.5), ...affine(2) }, attrs: { training: true }, kind: "special", dtypes: ["float32", "float64"] },
-    { name: "train-constant", inputs: { x: cycle([4, 2], [1.5, -2]), ...affine(2), ...running(2) }, attrs: { training: true }, kind: "special" },
-    { name: "train-nan", inputs: { x: cycle([4, 2], [1, 2, Number.NaN, 4, 5, 6, 7, 8]) }, attrs: { training: true }, kind: "special" },
-    { name: "eval-2x3x4x5", inputs: { x: input([2, 3, 4, 5]), ...affine(3), ...running(3) }, attrs: { training: false } },
+    {
+      name: "train-bias-only",
+      inputs: { x: input([4, 2, 3, 3]), bias: input([2]) },
+      attrs: { training: true, eps: 1e-12 },
+    },
+    {
+      name: "train-momentum-eps",
+      inputs: { x: input([4, 2, 3]), ...affine(2), ...running(2) },
+      attrs: { training: true, momentum: 0.4, eps: 1e-3 },
+    },
+    {
+      name: "train-two-a-channel",
+      inputs: { x: input([2, 3]), ...affine(3), ...running(3) },
+      attrs: { training: true, eps: 0.1 },
+    },
+    {
+      name: "train-far-from-0",
+      inputs: { x: uniform([8, 2, 4, 4], 10000, 10003.5), ...affine(2) },
+      attrs: { training: true },
+      kind: "special",
+      dtypes: ["float32", "float64"],
+    },
+    {
+      name: "train-constant",
+      inputs: { x: cycle([4, 2], [1.5, -2]), ...affine(2), ...running(2) },
+      attrs: { training: true },
+      kind: "special",
+    },
+    {
+      name: "train-nan",
+      inputs: { x: cycle([4, 2], [1, 2, Number.NaN, 4, 5, 6, 7, 8]) },
+      attrs: { training: true },
+      kind: "special",
+    },
+    {
+      name: "eval-2x3x4x5",
+      inputs: { x: input([2, 3, 4, 5]), ...affine(3), ...running(3) },
+      attrs: { training: false },
+    },
     { name: "eval-plain", inputs: { x: input([4, 5]), ...running(5) }, attrs: { training: false, eps: 1e-3 } },
-    { name: "eval-zero-batch", inputs: { x: input([0, 3, 2, 2]), ...affine(3), ...running(3) }, attrs: { training: false }, kind: "zero-size" },
+    {
+      name: "eval-zero-batch",
+      inputs: { x: input([0, 3, 2, 2]), ...affine(3), ...running(3) },
+      attrs: { training: false },
+      kind: "zero-size",
+    },
   ],
   errors: [
     { name: "rank", code: "shape", inputs: { x: input([4]) }, attrs: { training: true } },
@@ -105,22 +152,54 @@ interface LayerNormAttrs {
 }
 
 export const layerNorm = defineCases<AffineInputs, LayerNormAttrs>({
-  tolerance: normalized(({ x }, { normalizedShape }) => chunks(x.data, normalizedShape.reduce((a, b) => a * b, 1))),
+  tolerance: normalized(({ x }, { normalizedShape }) =>
+    chunks(
+      x.data,
+      normalizedShape.reduce((a, b) => a * b, 1),
+    ),
+  ),
   kernels: ["variance"],
   run: ({ x, ...rest }, attrs) => core.layerNorm(x, { ...attrs, ...rest }),
   reference: ({ x, weight, bias }, { normalizedShape, ...eps }) =>
     reference.layerNorm(x, weight, bias, { dimensions: normalizedShape.length, ...eps }),
   samples: [
-    { name: "4x7-1", inputs: { x: input([4, 7]), weight: uniform([7], 0.5, 1.5), bias: input([7]) }, attrs: { normalizedShape: [7] } },
-    { name: "2x3x5-2", inputs: { x: input([2, 3, 5]), weight: uniform([3, 5], 0.5, 1.5), bias: input([3, 5]) }, attrs: { normalizedShape: [3, 5] } },
+    {
+      name: "4x7-1",
+      inputs: { x: input([4, 7]), weight: uniform([7], 0.5, 1.5), bias: input([7]) },
+      attrs: { normalizedShape: [7] },
+    },
+    {
+      name: "2x3x5-2",
+      inputs: { x: input([2, 3, 5]), weight: uniform([3, 5], 0.5, 1.5), bias: input([3, 5]) },
+      attrs: { normalizedShape: [3, 5] },
+    },
     { name: "plain", inputs: { x: input([3, 65]) }, attrs: { normalizedShape: [65], eps: 1e-3 } },
-    { name: "all", inputs: { x: input([2, 3, 4]), weight: uniform([2, 3, 4], 0.5, 1.5) }, attrs: { normalizedShape: [2, 3, 4] } },
-    { name: "nan", inputs: { x: cycle([2, 3], [1, 2, Number.NaN, 4, 5, 6]) }, attrs: { normalizedShape: [3] }, kind: "special" },
-    { name: "zero-batch", inputs: { x: input([0, 4]), weight: input([4]) }, attrs: { normalizedShape: [4] }, kind: "zero-size" },
+    {
+      name: "all",
+      inputs: { x: input([2, 3, 4]), weight: uniform([2, 3, 4], 0.5, 1.5) },
+      attrs: { normalizedShape: [2, 3, 4] },
+    },
+    {
+      name: "nan",
+      inputs: { x: cycle([2, 3], [1, 2, Number.NaN, 4, 5, 6]) },
+      attrs: { normalizedShape: [3] },
+      kind: "special",
+    },
+    {
+      name: "zero-batch",
+      inputs: { x: input([0, 4]), weight: input([4]) },
+      attrs: { normalizedShape: [4] },
+      kind: "zero-size",
+    },
   ],
   errors: [
     { name: "shape", code: "shape", inputs: { x: input([2, 3]) }, attrs: { normalizedShape: [4] } },
-    { name: "weight", code: "shape", inputs: { x: input([2, 3]), weight: input([2]) }, attrs: { normalizedShape: [3] } },
+    {
+      name: "weight",
+      code: "shape",
+      inputs: { x: input([2, 3]), weight: input([2]) },
+      attrs: { normalizedShape: [3] },
+    },
     { name: "int", code: "dtype", inputs: { x: typed("int32", integers([4, 3])) }, attrs: { normalizedShape: [3] } },
   ],
 });
@@ -131,7 +210,9 @@ interface GroupNormAttrs {
 }
 
 export const groupNorm = defineCases<AffineInputs, GroupNormAttrs>({
-  tolerance: normalized(({ x }, { groups }) => chunks(x.data, x.data.length / Math.max(1, (x.shape[0] as number) * groups))),
+  tolerance: normalized(({ x }, { groups }) =>
+    chunks(x.data, x.data.length / Math.max(1, (x.shape[0] as number) * groups)),
+  ),
   kernels: ["variance"],
   run: ({ x, ...rest }, attrs) => core.groupNorm(x, { ...attrs, ...rest }),
   reference: ({ x, weight, bias }, attrs) => reference.groupNorm(x, weight, bias, attrs),
@@ -149,7 +230,11 @@ export const groupNorm = defineCases<AffineInputs, GroupNormAttrs>({
 });
 
 export const localResponseNorm = defineCases<{ x: unknown }, LocalResponseNormOptions>({
-  tolerance: composed(({ attrs, expected, epsilon }) => (i) => (16 + 2 * attrs.size) * epsilon * Math.abs(expected.data[i] as number)),
+  tolerance: composed(
+    ({ attrs, expected, epsilon }) =>
+      (i) =>
+        (16 + 2 * attrs.size) * epsilon * Math.abs(expected.data[i] as number),
+  ),
   kernels: ["localResponseNorm"],
   run: ({ x }, attrs) => core.localResponseNorm(x, attrs),
   reference: ({ x }, attrs) => reference.localResponseNorm(x, attrs),
@@ -158,9 +243,18 @@ export const localResponseNorm = defineCases<{ x: unknown }, LocalResponseNormOp
     { name: "size4-even", inputs: { x: uniform([1, 6, 2, 3], -3, 3) }, attrs: { size: 4, alpha: 0.5, beta: 0.5 } },
     { name: "size1", inputs: { x: uniform([2, 3], -3, 3) }, attrs: { size: 1, alpha: 1 } },
     { name: "size-above-channels", inputs: { x: uniform([2, 3, 2], -3, 3) }, attrs: { size: 9, alpha: 1, beta: 1 } },
-    { name: "paper", inputs: { x: uniform([1, 8, 2, 2], -3, 3) }, attrs: { size: 5, alpha: 0.1, beta: 0.75, k: 2, divideBySize: false } },
+    {
+      name: "paper",
+      inputs: { x: uniform([1, 8, 2, 2], -3, 3) },
+      attrs: { size: 5, alpha: 0.1, beta: 0.75, k: 2, divideBySize: false },
+    },
     { name: "defaults", inputs: { x: uniform([2, 5, 2, 2], -3, 3) }, attrs: { size: 3 } },
-    { name: "nan", inputs: { x: cycle([1, 4, 2], [1, 2, Number.NaN, 4, 5, 6, 7, 8]) }, attrs: { size: 3, alpha: 1 }, kind: "special" },
+    {
+      name: "nan",
+      inputs: { x: cycle([1, 4, 2], [1, 2, Number.NaN, 4, 5, 6, 7, 8]) },
+      attrs: { size: 3, alpha: 1 },
+      kind: "special",
+    },
     { name: "zero-batch", inputs: { x: input([0, 4, 2, 2]) }, attrs: { size: 3 }, kind: "zero-size" },
   ],
   errors: [

@@ -1,9 +1,9 @@
 import * as core from "@striate/core";
 import type { NdArray } from "../reference/ndarray.js";
+import type { AvgPoolOptions, PoolOptions, UpsampleOptions } from "../reference/pooling.js";
 import * as reference from "../reference/pooling.js";
 import { maxout as maxoutOf } from "../reference/reduce.js";
-import type { AvgPoolOptions, PoolOptions, UpsampleOptions } from "../reference/pooling.js";
-import { pair, type PairLike } from "../reference/window.js";
+import { type PairLike, pair } from "../reference/window.js";
 import { cycle, defineCases, distinct, input, integers, ramp, typed, uniform } from "../suite.js";
 import { bound, composed, exact, moved } from "../tolerance.js";
 
@@ -29,14 +29,22 @@ const geometries: readonly Geometry[] = [
   { name: "3x3-s3-p1-ceil", shape: [1, 1, 5, 6], attrs: { kernel: 3, stride: 3, padding: 1, ceilMode: true } },
   // The last window would start behind the image: it is dropped.
   { name: "2x2-s3-p1-ceil-dropped", shape: [1, 2, 2, 5], attrs: { kernel: 2, stride: 3, padding: 1, ceilMode: true } },
-  { name: "2x2-s2-p1-ceil-dropped", shape: [1, 1, 3, 3], attrs: { kernel: 2, stride: 2, padding: [0, 1, 0, 1], ceilMode: true } },
+  {
+    name: "2x2-s2-p1-ceil-dropped",
+    shape: [1, 1, 3, 3],
+    attrs: { kernel: 2, stride: 2, padding: [0, 1, 0, 1], ceilMode: true },
+  },
   { name: "asymmetric-p1021", shape: [1, 2, 5, 4], attrs: { kernel: 3, stride: 2, padding: [1, 0, 2, 1] } },
   { name: "global", shape: [2, 3, 5, 4], attrs: { kernel: [5, 4] } },
 ];
 
 const dilated: readonly Geometry[] = [
   { name: "2x2-d2", shape: [1, 2, 5, 6], attrs: { kernel: 2, stride: 1, dilation: 2 } },
-  { name: "3x2-d2x3-p2x1-s2", shape: [1, 2, 7, 8], attrs: { kernel: [3, 2], stride: 2, dilation: [2, 3], padding: [2, 1] } },
+  {
+    name: "3x2-d2x3-p2x1-s2",
+    shape: [1, 2, 7, 8],
+    attrs: { kernel: [3, 2], stride: 2, dilation: [2, 3], padding: [2, 1] },
+  },
 ];
 
 const errors = [
@@ -51,15 +59,46 @@ const errors = [
 const maxSamples = [
   ...[...geometries, ...dilated].map(({ name, shape, attrs }) => ({ name, inputs: { x: distinct(shape) }, attrs })),
   { name: "ties", inputs: { x: integers([2, 2, 6, 6], 0, 2) }, attrs: { kernel: 2 }, ties: true },
-  { name: "ties-overlap", inputs: { x: integers([1, 2, 7, 7], 0, 1) }, attrs: { kernel: 3, stride: 2, padding: 1 }, ties: true },
-  { name: "all-negative", inputs: { x: uniform([1, 2, 6, 6], -4, -1) }, attrs: { kernel: 3, stride: 2, padding: 1 }, kind: "special" },
+  {
+    name: "ties-overlap",
+    inputs: { x: integers([1, 2, 7, 7], 0, 1) },
+    attrs: { kernel: 3, stride: 2, padding: 1 },
+    ties: true,
+  },
+  {
+    name: "all-negative",
+    inputs: { x: uniform([1, 2, 6, 6], -4, -1) },
+    attrs: { kernel: 3, stride: 2, padding: 1 },
+    kind: "special",
+  },
   // A gradient that goes to positives only is silently wrong here.
   { name: "all-negative-ties", inputs: { x: integers([1, 2, 6, 6], -3, -1) }, attrs: { kernel: 2 }, ties: true },
-  { name: "nan", inputs: { x: cycle([1, 1, 4, 6], [1, 2, 3, Number.NaN, 5, 6, 7]) }, attrs: { kernel: 2 }, kind: "special" },
-  { name: "infinite", inputs: { x: cycle([1, 1, 4, 4], [Number.NEGATIVE_INFINITY, 1, Number.POSITIVE_INFINITY]) }, attrs: { kernel: 2, stride: 1 }, kind: "special" },
-  { name: "all-infinite-p1", inputs: { x: cycle([1, 1, 3, 3], [Number.NEGATIVE_INFINITY]) }, attrs: { kernel: 3, stride: 1, padding: 1 }, kind: "special" },
+  {
+    name: "nan",
+    inputs: { x: cycle([1, 1, 4, 6], [1, 2, 3, Number.NaN, 5, 6, 7]) },
+    attrs: { kernel: 2 },
+    kind: "special",
+  },
+  {
+    name: "infinite",
+    inputs: { x: cycle([1, 1, 4, 4], [Number.NEGATIVE_INFINITY, 1, Number.POSITIVE_INFINITY]) },
+    attrs: { kernel: 2, stride: 1 },
+    kind: "special",
+  },
+  {
+    name: "all-infinite-p1",
+    inputs: { x: cycle([1, 1, 3, 3], [Number.NEGATIVE_INFINITY]) },
+    attrs: { kernel: 3, stride: 1, padding: 1 },
+    kind: "special",
+  },
   { name: "zero-batch", inputs: { x: input([0, 2, 4, 4]) }, attrs: { kernel: 2 }, kind: "zero-size" },
-  { name: "large", inputs: { x: ramp([1, 1, 2049, 2048]) }, attrs: { kernel: 2, stride: 1 }, kind: "large", dtypes: ["float32"] },
+  {
+    name: "large",
+    inputs: { x: ramp([1, 1, 2049, 2048]) },
+    attrs: { kernel: 2, stride: 1 },
+    kind: "large",
+    dtypes: ["float32"],
+  },
 ] as const;
 
 export const maxPool2d = defineCases<X, PoolOptions>({
@@ -98,14 +137,43 @@ export const maxUnpool2d = defineCases<UnpoolInputs, { readonly outputSize: read
   run: ({ x, indices }, attrs) => core.maxUnpool2d(x, indices, attrs),
   reference: ({ x, indices }, { outputSize }) => reference.maxUnpool2d(x, indices, outputSize),
   samples: [
-    { name: "2x2", inputs: { x: input([1, 2, 2, 2]), indices: typed("int32", cycle([1, 2, 2, 2], [0, 3, 9, 14])) }, attrs: { outputSize: [4, 4] } },
-    { name: "3x5", inputs: { x: input([2, 1, 2, 2]), indices: typed("int32", cycle([2, 1, 2, 2], [1, 4, 11, 8])) }, attrs: { outputSize: [3, 5] } },
-    { name: "zero-batch", inputs: { x: input([0, 1, 2, 2]), indices: typed("int32", cycle([0, 1, 2, 2], [0])) }, attrs: { outputSize: [4, 4] }, kind: "zero-size" },
+    {
+      name: "2x2",
+      inputs: { x: input([1, 2, 2, 2]), indices: typed("int32", cycle([1, 2, 2, 2], [0, 3, 9, 14])) },
+      attrs: { outputSize: [4, 4] },
+    },
+    {
+      name: "3x5",
+      inputs: { x: input([2, 1, 2, 2]), indices: typed("int32", cycle([2, 1, 2, 2], [1, 4, 11, 8])) },
+      attrs: { outputSize: [3, 5] },
+    },
+    {
+      name: "zero-batch",
+      inputs: { x: input([0, 1, 2, 2]), indices: typed("int32", cycle([0, 1, 2, 2], [0])) },
+      attrs: { outputSize: [4, 4] },
+      kind: "zero-size",
+    },
   ],
   errors: [
-    { name: "shapes", code: "shape", inputs: { x: input([1, 1, 2, 2]), indices: typed("int32", integers([1, 1, 2, 3], 0, 3)) }, attrs: { outputSize: [4, 4] } },
-    { name: "float-indices", code: "dtype", inputs: { x: input([1, 1, 2, 2]), indices: input([1, 1, 2, 2]) }, attrs: { outputSize: [4, 4] } },
-    { name: "outside", code: "index", inputs: { x: input([1, 1, 2, 2]), indices: typed("int32", cycle([1, 1, 2, 2], [16])) }, attrs: { outputSize: [4, 4] }, deferred: true },
+    {
+      name: "shapes",
+      code: "shape",
+      inputs: { x: input([1, 1, 2, 2]), indices: typed("int32", integers([1, 1, 2, 3], 0, 3)) },
+      attrs: { outputSize: [4, 4] },
+    },
+    {
+      name: "float-indices",
+      code: "dtype",
+      inputs: { x: input([1, 1, 2, 2]), indices: input([1, 1, 2, 2]) },
+      attrs: { outputSize: [4, 4] },
+    },
+    {
+      name: "outside",
+      code: "index",
+      inputs: { x: input([1, 1, 2, 2]), indices: typed("int32", cycle([1, 1, 2, 2], [16])) },
+      attrs: { outputSize: [4, 4] },
+      deferred: true,
+    },
   ],
 });
 
@@ -118,9 +186,18 @@ export const avgPool2d = defineCases<X, AvgPoolOptions>({
     ...geometries.map(({ name, shape, attrs }) => ({ name, inputs: { x: input(shape) }, attrs })),
     ...geometries
       .filter(({ attrs }) => attrs.padding || attrs.ceilMode)
-      .map(({ name, shape, attrs }) => ({ name: `${name}-without-padding`, inputs: { x: input(shape) }, attrs: { ...attrs, countIncludePad: false } })),
+      .map(({ name, shape, attrs }) => ({
+        name: `${name}-without-padding`,
+        inputs: { x: input(shape) },
+        attrs: { ...attrs, countIncludePad: false },
+      })),
     ...dilated.map(({ name, shape, attrs }) => ({ name, inputs: { x: input(shape) }, attrs })),
-    { name: "nan", inputs: { x: cycle([1, 1, 4, 4], [1, 2, 3, Number.NaN, 5, 6, 7]) }, attrs: { kernel: 2 }, kind: "special" },
+    {
+      name: "nan",
+      inputs: { x: cycle([1, 1, 4, 4], [1, 2, 3, Number.NaN, 5, 6, 7]) },
+      attrs: { kernel: 2 },
+      kind: "special",
+    },
     { name: "zero-batch", inputs: { x: input([0, 2, 4, 4]) }, attrs: { kernel: 2 }, kind: "zero-size" },
   ],
   errors,
@@ -143,7 +220,12 @@ const adaptiveErrors = [
   { name: "size", code: "argument", inputs: { x: input([1, 1, 4, 4]) }, attrs: { outputSize: 0 } },
 ] as const;
 
-const adaptiveZero = { name: "zero-batch", inputs: { x: input([0, 2, 5, 5]) }, attrs: { outputSize: 2 }, kind: "zero-size" } as const;
+const adaptiveZero = {
+  name: "zero-batch",
+  inputs: { x: input([0, 2, 5, 5]) },
+  attrs: { outputSize: 2 },
+  kind: "zero-size",
+} as const;
 
 export const adaptiveAvgPool2d = defineCases<X, AdaptiveAttrs>({
   tolerance: bound(({ x }: { x: NdArray }, { outputSize }) => {
@@ -162,7 +244,10 @@ export const adaptiveMaxPool2d = defineCases<X, AdaptiveAttrs>({
   kernels: ["maxPool2d", "maxPool2dGrad"],
   run: ({ x }, { outputSize }) => core.adaptiveMaxPool2d(x, outputSize),
   reference: ({ x }, { outputSize }) => reference.adaptiveMaxPool2d(x, outputSize),
-  samples: [...adaptive.map(({ name, shape, attrs }) => ({ name, inputs: { x: distinct(shape) }, attrs })), adaptiveZero],
+  samples: [
+    ...adaptive.map(({ name, shape, attrs }) => ({ name, inputs: { x: distinct(shape) }, attrs })),
+    adaptiveZero,
+  ],
   errors: adaptiveErrors,
 });
 
@@ -182,7 +267,12 @@ export const upsample2d = defineCases<X, UpsampleOptions>({
     { name: "bilinear-2", inputs: { x: input([2, 3, 3, 4]) }, attrs: { scale: 2, mode: "bilinear" } },
     { name: "bilinear-3", inputs: { x: input([1, 2, 2, 5]) }, attrs: { scale: 3, mode: "bilinear" } },
     { name: "bilinear-of-1", inputs: { x: input([1, 2, 1, 1]) }, attrs: { scale: 4, mode: "bilinear" } },
-    { name: "zero-batch", inputs: { x: input([0, 2, 3, 3]) }, attrs: { scale: 2, mode: "bilinear" }, kind: "zero-size" },
+    {
+      name: "zero-batch",
+      inputs: { x: input([0, 2, 3, 3]) },
+      attrs: { scale: 2, mode: "bilinear" },
+      kind: "zero-size",
+    },
   ],
   errors: [
     { name: "scale", code: "argument", inputs: { x: input([1, 1, 2, 2]) }, attrs: { scale: 0 } },

@@ -1,6 +1,6 @@
-import * as core from "@striate/core";
 import type { Tensor } from "@striate/core";
-import { resolveAxes, type NdArray } from "../reference/ndarray.js";
+import * as core from "@striate/core";
+import { type NdArray, resolveAxes } from "../reference/ndarray.js";
 import * as reference from "../reference/reduce.js";
 import {
   beyondDispatch,
@@ -8,8 +8,8 @@ import {
   defineCases,
   distinct,
   fixed,
-  input,
   type InputSpec,
+  input,
   integers,
   mask,
   type OpCases,
@@ -89,19 +89,58 @@ const reduceCases = (definition: ReduceDefinition): OpCases => {
         ? ([{ name: "over-nothing", inputs: { x: input([2, 0]) }, attrs: { axes: 1 }, kind: "zero-size" }] as const)
         : []),
       { name: "nan", inputs: { x: cycle([4, 3], [1, 2, Number.NaN, 4, 5, 6]) }, attrs: { axes: 1 }, kind: "special" },
-      { name: "nan-first", inputs: { x: cycle([2, 3], [Number.NaN, 5, 1, -1, -2, -3]) }, attrs: { axes: 1 }, kind: "special" },
-      { name: "infinite", inputs: { x: cycle([3, 4], [1, Number.POSITIVE_INFINITY, 0.5, 2]) }, attrs: { axes: 1 }, kind: "special" },
+      {
+        name: "nan-first",
+        inputs: { x: cycle([2, 3], [Number.NaN, 5, 1, -1, -2, -3]) },
+        attrs: { axes: 1 },
+        kind: "special",
+      },
+      {
+        name: "infinite",
+        inputs: { x: cycle([3, 4], [1, Number.POSITIVE_INFINITY, 0.5, 2]) },
+        attrs: { axes: 1 },
+        kind: "special",
+      },
       { name: "all-negative", inputs: { x: uniform([5, 9], -4, -1) }, attrs: { axes: 1 }, kind: "special" },
       ...(int32
-        ? ([{ name: "int", inputs: { x: fixed(integers([4, 19], -99, 99)) }, attrs: { axes: 1 }, dtypes: ["int32"], gradient: false }] as const)
+        ? ([
+            {
+              name: "int",
+              inputs: { x: fixed(integers([4, 19], -99, 99)) },
+              attrs: { axes: 1 },
+              dtypes: ["int32"],
+              gradient: false,
+            },
+          ] as const)
         : []),
       ...(definition.integersAreExact
-        ? ([{ name: "integers", inputs: { x: integers([3, 257], -64, 64) }, attrs: { axes: 1 }, exact: true, dtypes: ["float32", "float64"], gradient: false }] as const)
+        ? ([
+            {
+              name: "integers",
+              inputs: { x: integers([3, 257], -64, 64) },
+              attrs: { axes: 1 },
+              exact: true,
+              dtypes: ["float32", "float64"],
+              gradient: false,
+            },
+          ] as const)
         : []),
       ...(large
         ? ([
-            { name: "large-kept", inputs: { x: ramp([beyondDispatch, 1]) }, attrs: { axes: 1 }, kind: "large", dtypes: ["float32"] },
-            { name: "large-reduced", inputs: { x: ramp([1, beyondDispatch]) }, attrs: { axes: 1 }, kind: "large", dtypes: ["float32"] },
+            {
+              name: "large-kept",
+              inputs: { x: ramp([beyondDispatch, 1]) },
+              attrs: { axes: 1 },
+              kind: "large",
+              dtypes: ["float32"],
+            },
+            {
+              name: "large-reduced",
+              inputs: { x: ramp([1, beyondDispatch]) },
+              attrs: { axes: 1 },
+              kind: "large",
+              dtypes: ["float32"],
+            },
           ] as const)
         : []),
     ],
@@ -151,7 +190,10 @@ export const min = reduceCases({
 
 export const logSumExp = reduceCases({
   tolerance: composed(({ inputs, expected, epsilon }) => {
-    const range = inputs.x.data.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
+    const range = inputs.x.data.reduce(
+      (most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most),
+      0,
+    );
     return (i) => 4 * epsilon * (4 + Math.abs(expected.data[i] as number) + range);
   }),
   empty: "value",
@@ -173,14 +215,23 @@ export const variance = defineCases<X, VarianceAttrs>({
   tolerance: varianceTolerance,
   kernels: ["variance"],
   run: ({ x }, attrs) =>
-    core.variance(x, attrs.axes, { ...options(attrs), ...(attrs.unbiased === undefined ? {} : { unbiased: attrs.unbiased }) }),
+    core.variance(x, attrs.axes, {
+      ...options(attrs),
+      ...(attrs.unbiased === undefined ? {} : { unbiased: attrs.unbiased }),
+    }),
   reference: ({ x }, attrs) => reference.reduce(x, attrs, (values) => reference.varianceOf(values, attrs.unbiased)),
   samples: [
     ...shapes.map(([shape, attrs]) => ({ name: nameOf(shape, attrs), inputs: { x: input(shape) }, attrs })),
     { name: "unbiased", inputs: { x: input([4, 9]) }, attrs: { axes: 1, unbiased: true } },
     { name: "unbiased-all", inputs: { x: input([2, 3, 4]) }, attrs: { unbiased: true, keepDims: true } },
     // mean/std = 1e4: E[x²] - E[x]² has no correct digit left, two passes keep 1e-5.
-    { name: "far-from-0", inputs: { x: uniform([3, 100], 10000, 10003.5) }, attrs: { axes: 1 }, kind: "special", dtypes: ["float32", "float64"] },
+    {
+      name: "far-from-0",
+      inputs: { x: uniform([3, 100], 10000, 10003.5) },
+      attrs: { axes: 1 },
+      kind: "special",
+      dtypes: ["float32", "float64"],
+    },
     { name: "constant", inputs: { x: cycle([2, 16], [3.5]) }, attrs: { axes: 1 }, kind: "special" },
     { name: "nan", inputs: { x: cycle([2, 3], [1, 2, Number.NaN, 4, 5, 6]) }, attrs: { axes: 1 }, kind: "special" },
     { name: "zero-size-kept", inputs: { x: input([0, 3]) }, attrs: { axes: 1 }, kind: "zero-size" },
@@ -212,7 +263,11 @@ const argCases = (name: "argmax" | "argmin", f: (values: readonly number[]) => n
     differentiable: false,
     run: ({ x }, { axis, ...rest }) => core[name](x, axis, rest),
     reference: ({ x }, { axis, keepDims }) =>
-      reference.reduce(x, { ...(axis === undefined ? {} : { axes: axis }), ...(keepDims === undefined ? {} : { keepDims }) }, f),
+      reference.reduce(
+        x,
+        { ...(axis === undefined ? {} : { axes: axis }), ...(keepDims === undefined ? {} : { keepDims }) },
+        f,
+      ),
     samples: [
       ...argShapes.map(([shape, attrs]) => ({
         name: nameOf(shape, attrs.axis === undefined ? {} : { axes: attrs.axis, ...options(attrs) }),
@@ -221,9 +276,24 @@ const argCases = (name: "argmax" | "argmin", f: (values: readonly number[]) => n
       })),
       { name: "ties", inputs: { x: integers([6, 11], 0, 2) }, attrs: { axis: 1 }, kind: "special" },
       { name: "ties-strided", inputs: { x: integers([11, 6], 0, 2) }, attrs: { axis: 0 }, kind: "special" },
-      { name: "nan", inputs: { x: cycle([3, 4], [1, Number.NaN, 9, Number.NaN, -5, 2]) }, attrs: { axis: 1 }, kind: "special" },
-      { name: "infinite", inputs: { x: cycle([2, 4], [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY, 1, Number.POSITIVE_INFINITY]) }, attrs: { axis: 1 }, kind: "special" },
-      { name: "all-infinite", inputs: { x: cycle([4], [name === "argmax" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY]) }, attrs: { axis: 0 }, kind: "special" },
+      {
+        name: "nan",
+        inputs: { x: cycle([3, 4], [1, Number.NaN, 9, Number.NaN, -5, 2]) },
+        attrs: { axis: 1 },
+        kind: "special",
+      },
+      {
+        name: "infinite",
+        inputs: { x: cycle([2, 4], [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY, 1, Number.POSITIVE_INFINITY]) },
+        attrs: { axis: 1 },
+        kind: "special",
+      },
+      {
+        name: "all-infinite",
+        inputs: { x: cycle([4], [name === "argmax" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY]) },
+        attrs: { axis: 0 },
+        kind: "special",
+      },
       { name: "int", inputs: { x: integers([4, 9], -3, 3) }, attrs: { axis: 1 }, dtypes: ["int32"] },
       { name: "zero-size-kept", inputs: { x: input([0, 3]) }, attrs: { axis: 1 }, kind: "zero-size" },
     ],
@@ -246,9 +316,22 @@ export const cumsum = defineCases<X, AxisAttrs>({
   run: ({ x }, { axis }) => core.cumsum(x, axis),
   reference: ({ x }, { axis }) => reference.cumsum(x, axis),
   samples: [
-    ...([[[1], 0], [[17], 0], [[65], -1], [[4, 7], 0], [[4, 7], 1], [[2, 3, 5], 1], [[2, 1, 3, 4], -2], [[1, 2, 3, 2, 3], 2]] as const).map(
-      ([shape, axis]) => ({ name: `${shapeName(shape)}-axis${axis}`, inputs: { x: input(shape) }, attrs: { axis } }),
-    ),
+    ...(
+      [
+        [[1], 0],
+        [[17], 0],
+        [[65], -1],
+        [[4, 7], 0],
+        [[4, 7], 1],
+        [[2, 3, 5], 1],
+        [[2, 1, 3, 4], -2],
+        [[1, 2, 3, 2, 3], 2],
+      ] as const
+    ).map(([shape, axis]) => ({
+      name: `${shapeName(shape)}-axis${axis}`,
+      inputs: { x: input(shape) },
+      attrs: { axis },
+    })),
     { name: "integers", inputs: { x: integers([3, 65]) }, attrs: { axis: 1 }, exact: true, gradient: false },
     { name: "nan", inputs: { x: cycle([2, 3], [1, Number.NaN, 2, 3, 4, 5]) }, attrs: { axis: 1 }, kind: "special" },
     { name: "zero-size", inputs: { x: input([0, 3]) }, attrs: { axis: 1 }, kind: "zero-size" },

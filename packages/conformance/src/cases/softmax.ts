@@ -38,10 +38,25 @@ const softmaxErrors = [
 ] as const;
 
 const softmaxSamples = [
-  ...axisShapes.map(([shape, axis]) => ({ name: overAxis(shape, axis), inputs: { x: uniform(shape, -3, 3) }, attrs: { axis } })),
-  { name: "far-from-0", inputs: { x: uniform([4, 9], 1000, 1010) }, attrs: { axis: 1 }, kind: "special", dtypes: ["float32", "float64"] },
+  ...axisShapes.map(([shape, axis]) => ({
+    name: overAxis(shape, axis),
+    inputs: { x: uniform(shape, -3, 3) },
+    attrs: { axis },
+  })),
+  {
+    name: "far-from-0",
+    inputs: { x: uniform([4, 9], 1000, 1010) },
+    attrs: { axis: 1 },
+    kind: "special",
+    dtypes: ["float32", "float64"],
+  },
   { name: "wide", inputs: { x: uniform([5, 33], -80, 80) }, attrs: { axis: 1 }, kind: "special" },
-  { name: "infinite", inputs: { x: cycle([3, 4], [1, Number.NEGATIVE_INFINITY, 0.5, 2]) }, attrs: { axis: 1 }, kind: "special" },
+  {
+    name: "infinite",
+    inputs: { x: cycle([3, 4], [1, Number.NEGATIVE_INFINITY, 0.5, 2]) },
+    attrs: { axis: 1 },
+    kind: "special",
+  },
   { name: "nan", inputs: { x: cycle([2, 3], [1, Number.NaN, 2, 3, 4, 5]) }, attrs: { axis: 1 }, kind: "special" },
   { name: "zero-size", inputs: { x: input([0, 3]) }, attrs: { axis: 1 }, kind: "zero-size" },
 ] as const;

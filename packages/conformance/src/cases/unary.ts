@@ -1,19 +1,19 @@
-import * as core from "@striate/core";
 import type { Tensor } from "@striate/core";
-import { map } from "../reference/ndarray.js";
+import * as core from "@striate/core";
 import * as reference from "../reference/elementwise.js";
+import { map } from "../reference/ndarray.js";
 import {
+  away,
   beyondDispatch,
   cycle,
   defineCases,
   elementwiseShapes,
   fixed,
   type InputSpec,
+  input,
   integers,
   mask,
   type OpCases,
-  away,
-  input,
   ramp,
   shapeName,
   specials,
@@ -60,7 +60,10 @@ const definitions: Readonly<Record<UnaryName, UnaryDefinition>> = {
   exp: { tolerance: withinUlps(2, wgsl.exp) },
   expm1: { tolerance: withinUlps(2, (v, r, ulp) => wgsl.exp(v, r, ulp) + 2 ** -21) },
   log: { tolerance: withinUlps(2, wgsl.log), domain: positive },
-  log1p: { tolerance: withinUlps(2, (v, r, ulp) => wgsl.log(v, r, ulp) + 2 ** -21), domain: (shape) => uniform(shape, -0.5, 4) },
+  log1p: {
+    tolerance: withinUlps(2, (v, r, ulp) => wgsl.log(v, r, ulp) + 2 ** -21),
+    domain: (shape) => uniform(shape, -0.5, 4),
+  },
   sin: { tolerance: withinUlps(2, wgsl.sin) },
   cos: { tolerance: withinUlps(2, wgsl.sin) },
   tanh: { tolerance: withinUlps(2, absolute(1e-5)) },
@@ -84,12 +87,20 @@ const casesOf = (name: UnaryName): OpCases => {
       { name: "zero-size", inputs: { x: input([2, 0, 3]) }, attrs: {}, kind: "zero-size" },
       ...(int32
         ? ([
-            { name: "int", inputs: { x: fixed(integers([3, 17], -9, 9)) }, attrs: {}, dtypes: ["int32"], gradient: false },
+            {
+              name: "int",
+              inputs: { x: fixed(integers([3, 17], -9, 9)) },
+              attrs: {},
+              dtypes: ["int32"],
+              gradient: false,
+            },
           ] as const)
         : []),
       // One kernel family, one probe.
       ...(name === "relu"
-        ? ([{ name: "large", inputs: { x: ramp([beyondDispatch]) }, attrs: {}, kind: "large", dtypes: ["float32"] }] as const)
+        ? ([
+            { name: "large", inputs: { x: ramp([beyondDispatch]) }, attrs: {}, kind: "large", dtypes: ["float32"] },
+          ] as const)
         : []),
     ],
     errors: [{ name: "bool", code: "dtype", inputs: { x: mask([3]) }, attrs: {} }],
@@ -124,22 +135,73 @@ export const cast = defineCases<{ x: unknown }, CastAttrs>({
   tolerance: exact,
   run: ({ x }, { dtype }) => core.cast(x, dtype),
   reference: ({ x }, { dtype }) =>
-    map(x, (value) => (dtype === "bool" ? (value === 0 ? 0 : 1) : dtype === "float32" ? Math.fround(value) : Math.trunc(value))),
+    map(x, (value) =>
+      dtype === "bool" ? (value === 0 ? 0 : 1) : dtype === "float32" ? Math.fround(value) : Math.trunc(value),
+    ),
   samples: [
     ...[[], [1], [5], [65], [3, 1, 7]].map(
-      (shape) => ({ name: `to-int-${shapeName(shape)}`, inputs: { x: uniform(shape, -100, 100) }, attrs: { dtype: "int32" }, gradient: false }) as const,
+      (shape) =>
+        ({
+          name: `to-int-${shapeName(shape)}`,
+          inputs: { x: uniform(shape, -100, 100) },
+          attrs: { dtype: "int32" },
+          gradient: false,
+        }) as const,
     ),
     { name: "to-f32", inputs: { x: input([4, 33]) }, attrs: { dtype: "float32" }, dtypes: ["float32"] },
-    { name: "to-f32-rounds", inputs: { x: cycle([9], [1 / 3, 2 ** 24 + 1, 0.1]) }, attrs: { dtype: "float32" }, dtypes: ["float64"], gradient: false },
+    {
+      name: "to-f32-rounds",
+      inputs: { x: cycle([9], [1 / 3, 2 ** 24 + 1, 0.1]) },
+      attrs: { dtype: "float32" },
+      dtypes: ["float64"],
+      gradient: false,
+    },
     { name: "to-byte", inputs: { x: uniform([67], 0, 255) }, attrs: { dtype: "uint8" }, gradient: false },
-    { name: "to-bool", inputs: { x: cycle([11], [0, -0, 0.25, -3, Number.NaN, 2 ** -149]) }, attrs: { dtype: "bool" }, kind: "special", gradient: false, dtypes: ["float32", "float64"] },
-    { name: "truncates", inputs: { x: cycle([14], [-1.75, -0.75, 0.75, 1.75, 2147483520, -2147483648, 2.5]) }, attrs: { dtype: "int32" }, kind: "special", dtypes: ["float32", "float64"] },
-    { name: "byte-to-f32", inputs: { x: typed("uint8", inBytes([2, 65])) }, attrs: { dtype: "float32" }, dtypes: ["uint8"], gradient: false },
+    {
+      name: "to-bool",
+      inputs: { x: cycle([11], [0, -0, 0.25, -3, Number.NaN, 2 ** -149]) },
+      attrs: { dtype: "bool" },
+      kind: "special",
+      gradient: false,
+      dtypes: ["float32", "float64"],
+    },
+    {
+      name: "truncates",
+      inputs: { x: cycle([14], [-1.75, -0.75, 0.75, 1.75, 2147483520, -2147483648, 2.5]) },
+      attrs: { dtype: "int32" },
+      kind: "special",
+      dtypes: ["float32", "float64"],
+    },
+    {
+      name: "byte-to-f32",
+      inputs: { x: typed("uint8", inBytes([2, 65])) },
+      attrs: { dtype: "float32" },
+      dtypes: ["uint8"],
+      gradient: false,
+    },
     { name: "bool-to-f32", inputs: { x: mask([19]) }, attrs: { dtype: "float32" }, dtypes: ["bool"], gradient: false },
     { name: "bool-to-int", inputs: { x: mask([19]) }, attrs: { dtype: "int32" }, dtypes: ["bool"], gradient: false },
-    { name: "int-to-f32", inputs: { x: typed("int32", cycle([9], [0, -1, 2 ** 24 - 1, 2 ** 24 + 1, 2147483647])) }, attrs: { dtype: "float32" }, dtypes: ["int32"], gradient: false },
-    { name: "int-to-byte", inputs: { x: typed("int32", inBytes([31])) }, attrs: { dtype: "uint8" }, dtypes: ["int32"], gradient: false },
-    { name: "int-to-bool", inputs: { x: typed("int32", integers([31], -1, 1)) }, attrs: { dtype: "bool" }, dtypes: ["int32"], gradient: false },
+    {
+      name: "int-to-f32",
+      inputs: { x: typed("int32", cycle([9], [0, -1, 2 ** 24 - 1, 2 ** 24 + 1, 2147483647])) },
+      attrs: { dtype: "float32" },
+      dtypes: ["int32"],
+      gradient: false,
+    },
+    {
+      name: "int-to-byte",
+      inputs: { x: typed("int32", inBytes([31])) },
+      attrs: { dtype: "uint8" },
+      dtypes: ["int32"],
+      gradient: false,
+    },
+    {
+      name: "int-to-bool",
+      inputs: { x: typed("int32", integers([31], -1, 1)) },
+      attrs: { dtype: "bool" },
+      dtypes: ["int32"],
+      gradient: false,
+    },
     { name: "zero-size", inputs: { x: input([0]) }, attrs: { dtype: "int32" }, kind: "zero-size" },
   ],
 });

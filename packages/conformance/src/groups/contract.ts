@@ -1,5 +1,5 @@
 /** What every backend promises beyond the ops: storage, order, views, disposal. */
-import { memoryUsage, type MemoryUsage, reshape, sum, tensor, zeros } from "@striate/core";
+import { type MemoryUsage, memoryUsage, reshape, sum, tensor, zeros } from "@striate/core";
 import {
   type Attrs,
   type Backend,
@@ -10,8 +10,8 @@ import {
   type HostArray,
   hostArray,
   isFloat,
-  type OpName,
   type Operand,
+  type OpName,
   type OptionalKernel,
   requiredOps,
   type Shape,
@@ -67,7 +67,8 @@ const demandValues = (what: string, actual: ArrayLike<number>, expected: ArrayLi
   const wrong = Array.from({ length: expected.length }).findIndex((_, i) => !Object.is(actual[i], expected[i]));
   check(
     actual.length === expected.length && wrong < 0,
-    () => `${what}: element ${wrong} is ${actual[wrong]}, expected ${expected[wrong]} (${actual.length} elements, expected ${expected.length})`,
+    () =>
+      `${what}: element ${wrong} is ${actual[wrong]}, expected ${expected[wrong]} (${actual.length} elements, expected ${expected.length})`,
   );
 };
 
@@ -91,7 +92,10 @@ const roundTrip = (dtype: DType): Case =>
         const x = place(backend, [count], dtype, expected);
         const host = await backend.read(x);
         free(backend, x);
-        check(host.constructor === hostArray(dtype, 0).constructor, `read gave a ${host.constructor.name} for ${dtype}`);
+        check(
+          host.constructor === hostArray(dtype, 0).constructor,
+          `read gave a ${host.constructor.name} for ${dtype}`,
+        );
         demandValues(`${count} elements`, decode(dtype, host), expected);
       }
     },
@@ -121,7 +125,8 @@ const contract: readonly Case[] = [
     for (const dtype of ["float32", "int32", "uint8", "bool"] as const)
       check(backend.caps.dtypes.has(dtype), `caps.dtypes lacks ${dtype}, which every backend has`);
     check(backend.caps.maxBufferBytes > 0, `caps.maxBufferBytes is ${backend.caps.maxBufferBytes}`);
-    for (const op of requiredOps) check(typeof backend.kernels[op] === "function", `the required kernel ${op} is missing`);
+    for (const op of requiredOps)
+      check(typeof backend.kernels[op] === "function", `the required kernel ${op} is missing`);
     check(!backend.caps.syncRead || backend.readSync !== undefined, "caps.syncRead without readSync");
     check(typeof backend.lost?.then === "function", "lost is no promise");
   }),
@@ -198,23 +203,39 @@ const contract: readonly Case[] = [
     const other = place(backend, [6], "float32", new Float32Array(6).fill(7));
     const values = await valuesOf(backend, y);
     free(backend, y, other);
-    demandValues("neg of a storage freed right after the call", values, sixes.map((v) => -v));
+    demandValues(
+      "neg of a storage freed right after the call",
+      values,
+      sixes.map((v) => -v),
+    );
   }),
 
   contractCase("views", async ({ backend }) => {
-    const x = place(backend, [2, 6], "float32", Array.from({ length: 12 }, (_, i) => i));
+    const x = place(
+      backend,
+      [2, 6],
+      "float32",
+      Array.from({ length: 12 }, (_, i) => i),
+    );
     const y = blank(backend, [4], "float32");
     call(backend, "reduce", [{ ...x, shape: [3, 4] }], y, { kind: "sum", axes: [0] });
     const seen = await valuesOf(backend, { ...x, shape: [4, 3] });
     const summed = await valuesOf(backend, y);
     free(backend, x, y);
-    demandValues("read under another shape", seen, Array.from({ length: 12 }, (_, i) => i));
+    demandValues(
+      "read under another shape",
+      seen,
+      Array.from({ length: 12 }, (_, i) => i),
+    );
     demandValues("a kernel under another shape", summed, [12, 15, 18, 21]);
   }),
 
   contractCase("write-under-another-shape", async ({ backend }) => {
     const x = blank(backend, [3, 4], "float32");
-    backend.write({ ...x, shape: [12] }, Float32Array.from({ length: 12 }, (_, i) => i));
+    backend.write(
+      { ...x, shape: [12] },
+      Float32Array.from({ length: 12 }, (_, i) => i),
+    );
     const y = blank(backend, [3], "float32");
     call(backend, "reduce", [x], y, { kind: "sum", axes: [1] });
     const values = await valuesOf(backend, y);
@@ -286,7 +307,10 @@ const contract: readonly Case[] = [
     const storages = instrumented.live.size;
     const x = tensor(sixes, { backend });
     const y = reshape(x, [2, 3]);
-    check(instrumented.live.size === storages + 1, `${instrumented.live.size - storages} storages for a tensor and its view, expected 1`);
+    check(
+      instrumented.live.size === storages + 1,
+      `${instrumented.live.size - storages} storages for a tensor and its view, expected 1`,
+    );
     x.dispose();
     const values = await y.data();
     y.dispose();
@@ -297,7 +321,10 @@ const contract: readonly Case[] = [
 
   contractCase("tensors/accounts", async ({ backend, instrumented }) => {
     const before: MemoryUsage = memoryUsage(backend);
-    check(before.storages === instrumented.live.size, () => `core counts ${before.storages} storages, the backend holds ${instrumented.live.size}`);
+    check(
+      before.storages === instrumented.live.size,
+      () => `core counts ${before.storages} storages, the backend holds ${instrumented.live.size}`,
+    );
     const x = zeros([1000], { backend });
     const during = memoryUsage(backend);
     x.dispose();
@@ -345,18 +372,44 @@ const conv = { stride: [1, 1], padding: [1, 1, 1, 1], dilation: [1, 1], groups: 
 
 /** One plausible call of each of the optional kernels that tend to decline. */
 const declinable: Readonly<Partial<Record<OpName, (dtype: DType) => object>>> = {
-  conv2d: (dtype) => ({ inputs: [image(3, dtype), { shape: [4, 3, 3, 3], dtype }], outputs: [image(4, dtype)], attrs: conv }),
-  conv2dGradInput: (dtype) => ({ inputs: [{ shape: [4, 3, 3, 3], dtype }, image(4, dtype)], outputs: [image(3, dtype)], attrs: conv }),
-  conv2dGradWeight: (dtype) => ({ inputs: [image(3, dtype), image(4, dtype)], outputs: [{ shape: [4, 3, 3, 3], dtype }], attrs: conv }),
+  conv2d: (dtype) => ({
+    inputs: [image(3, dtype), { shape: [4, 3, 3, 3], dtype }],
+    outputs: [image(4, dtype)],
+    attrs: conv,
+  }),
+  conv2dGradInput: (dtype) => ({
+    inputs: [{ shape: [4, 3, 3, 3], dtype }, image(4, dtype)],
+    outputs: [image(3, dtype)],
+    attrs: conv,
+  }),
+  conv2dGradWeight: (dtype) => ({
+    inputs: [image(3, dtype), image(4, dtype)],
+    outputs: [{ shape: [4, 3, 3, 3], dtype }],
+    attrs: conv,
+  }),
   maxPool2d: (dtype) => ({
     inputs: [image(3, dtype)],
-    outputs: [{ shape: [2, 3, 3, 3], dtype }, { shape: [2, 3, 3, 3], dtype: "int32" }],
+    outputs: [
+      { shape: [2, 3, 3, 3], dtype },
+      { shape: [2, 3, 3, 3], dtype: "int32" },
+    ],
     attrs: window,
   }),
-  avgPool2d: (dtype) => ({ inputs: [image(3, dtype)], outputs: [{ shape: [2, 3, 3, 3], dtype }], attrs: { ...window, countIncludePad: true } }),
+  avgPool2d: (dtype) => ({
+    inputs: [image(3, dtype)],
+    outputs: [{ shape: [2, 3, 3, 3], dtype }],
+    attrs: { ...window, countIncludePad: true },
+  }),
   softmax: (dtype) => ({ inputs: [{ shape: [4, 5], dtype }], outputs: [{ shape: [4, 5], dtype }], attrs: { axis: 1 } }),
   variance: (dtype) => ({ inputs: [{ shape: [4, 5], dtype }], outputs: [{ shape: [4], dtype }], attrs: { axes: [1] } }),
-  concat: (dtype) => ({ inputs: [{ shape: [2, 3], dtype }, { shape: [2, 1], dtype }], outputs: [{ shape: [2, 4], dtype }], attrs: { axis: 1 } }),
+  concat: (dtype) => ({
+    inputs: [
+      { shape: [2, 3], dtype },
+      { shape: [2, 1], dtype },
+    ],
+    outputs: [{ shape: [2, 4], dtype }],
+    attrs: { axis: 1 },
+  }),
 };
 
 const supportsIsPure = contractCase("supports-is-pure", ({ backend }) => {
@@ -366,7 +419,10 @@ const supportsIsPure = contractCase("supports-is-pure", ({ backend }) => {
     for (const dtype of [...backend.caps.dtypes].filter(isFloat)) {
       const asked = deepFreeze({ op: name, ...spec(dtype) }) as unknown as CallSpec<OpName>;
       const answers = [kernel.supports(asked), kernel.supports(asked), kernel.supports(structuredClone(asked))];
-      check(answers.every((answer) => answer === true || answer === false), `${name}.supports gave ${answers.join(", ")}, expected a boolean`);
+      check(
+        answers.every((answer) => answer === true || answer === false),
+        `${name}.supports gave ${answers.join(", ")}, expected a boolean`,
+      );
       check(new Set(answers).size === 1, `${name}.supports gave ${answers.join(", ")} for the same call`);
     }
   }

@@ -20,7 +20,8 @@ interface Refusal {
   run(tensors: Readonly<Record<string, Tensor>>): readonly Tensor[];
 }
 
-const describe = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+const describe = (error: unknown): string =>
+  error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 
 /** @throws ConformanceFailure unless the call is refused as it should be. */
 const demandRefusal = async (id: string, refusal: Refusal, { backend, instrumented }: Context): Promise<void> => {
@@ -29,7 +30,12 @@ const demandRefusal = async (id: string, refusal: Refusal, { backend, instrument
   const inputs = Object.assign(
     {},
     ...Object.keys(values).map((name) =>
-      upload({ [name]: values[name] as (typeof values)[string] }, refusal.inputs, "float32", refusal.place?.(name) ?? backend),
+      upload(
+        { [name]: values[name] as (typeof values)[string] },
+        refusal.inputs,
+        "float32",
+        refusal.place?.(name) ?? backend,
+      ),
     ),
   ) as Record<string, Tensor>;
   refusal.prepare?.(inputs);
@@ -119,14 +125,24 @@ const read: Case = {
   id: "errors:tensor/read-after-dispose",
   group: "errors",
   run: async ({ backend }) => {
-    const [x] = Object.values(upload({ x: { shape: [2], data: Float64Array.of(1, 2) } }, { x: { shape: [2], generator: { kind: "ramp" }, dtype: "float32", differentiated: false } }, "float32", backend)) as [Tensor];
+    const [x] = Object.values(
+      upload(
+        { x: { shape: [2], data: Float64Array.of(1, 2) } },
+        { x: { shape: [2], generator: { kind: "ramp" }, dtype: "float32", differentiated: false } },
+        "float32",
+        backend,
+      ),
+    ) as [Tensor];
     const y = relu(x);
     x.dispose();
     const refused = await x.data().then(
       () => undefined,
       (error: unknown) => error,
     );
-    check(refused instanceof StriateError && refused.code === "disposed", `data() after dispose() gave ${describe(refused)}`);
+    check(
+      refused instanceof StriateError && refused.code === "disposed",
+      `data() after dispose() gave ${describe(refused)}`,
+    );
     const z = add(y, y);
     y.dispose();
     disposeAll([z]);
@@ -136,5 +152,8 @@ const read: Case = {
 
 export const errorCases = (): Case[] => [
   read,
-  ...Object.entries(opTable).flatMap(([op, table]) => [...table.errors.map((sample) => declared(op, sample)), ...common(op)]),
+  ...Object.entries(opTable).flatMap(([op, table]) => [
+    ...table.errors.map((sample) => declared(op, sample)),
+    ...common(op),
+  ]),
 ];

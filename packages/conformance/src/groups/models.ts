@@ -2,7 +2,20 @@
  * Whole networks: one training step of a small CNN against the float64 reference, and the golden vectors of models that
  * the caller supplies.
  */
-import { conv2d, crossEntropy, linear, maxPool2d, mul, relu, reshape, scope, sub, type Tensor, tensor, valueAndGrad } from "@striate/core";
+import {
+  conv2d,
+  crossEntropy,
+  linear,
+  maxPool2d,
+  mul,
+  relu,
+  reshape,
+  scope,
+  sub,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+} from "@striate/core";
 import type { Backend, DType } from "@striate/core/backend";
 import type { Case } from "../case.js";
 import { demandUsage, disposeAll, download, usageOf } from "../evaluate.js";
@@ -51,11 +64,16 @@ const trainingStep = (dtype: DType): Case => ({
       ndarray(shape, generate({ kind: "uniform", low: -1, high: 1 }, id, stream, sizeOf(shape)));
     const images = draw([2, 3, 6, 6], 0);
     const names = Object.keys(shapes) as ParameterName[];
-    const expected = Object.fromEntries(names.map((name, i) => [name, draw(shapes[name], i + 1)])) as Record<ParameterName, NdArray>;
+    const expected = Object.fromEntries(names.map((name, i) => [name, draw(shapes[name], i + 1)])) as Record<
+      ParameterName,
+      NdArray
+    >;
 
     const x = tensor(encode(dtype, images.data), { backend, shape: images.shape, dtype });
     const target = tensor(Int32Array.from(labels), { backend });
-    const parameters = names.map((name) => tensor(encode(dtype, expected[name].data), { backend, shape: shapes[name], dtype }));
+    const parameters = names.map((name) =>
+      tensor(encode(dtype, expected[name].data), { backend, shape: shapes[name], dtype }),
+    );
     const loss = (): Tensor =>
       scope(() => {
         const [w, b, fc, fcBias] = parameters as [Tensor, Tensor, Tensor, Tensor];
@@ -120,12 +138,19 @@ export type ModelBuilder = (options: { readonly backend: Backend; readonly dtype
 /** Deep float32 networks: relative limits for norms of logits and gradients, and for the loss. */
 const limits = { logits: 1e-4, loss: 1e-4, gradients: 1e-3 } as const;
 
-const norm = (values: ArrayLike<number>): number => Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0));
+const norm = (values: ArrayLike<number>): number =>
+  Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0));
 
 const runModel = async (vector: ModelVector, builder: ModelBuilder, backend: Backend): Promise<number> => {
   const dtype = "float32";
   const model = builder({ backend, dtype });
-  const images = tensor(encode(dtype, hashedUniform("input", vector.salt, sizeOf(vector.input)).map((u) => u * 1.7)), { backend, shape: vector.input, dtype });
+  const images = tensor(
+    encode(
+      dtype,
+      hashedUniform("input", vector.salt, sizeOf(vector.input)).map((u) => u * 1.7),
+    ),
+    { backend, shape: vector.input, dtype },
+  );
   const target = tensor(Int32Array.from(vector.labels), { backend });
   let ratio = 0;
   const agree = (what: string, error: number, allowed: number): void => {
@@ -137,7 +162,10 @@ const runModel = async (vector: ModelVector, builder: ModelBuilder, backend: Bac
     const handleOf = ({ name, shape }: RebuiltSpec): Tensor => {
       const handle = state.get(name);
       if (!handle) throw new VectorFormatError(`the network has no ${name}`);
-      check(handle.shape.join() === shape.join(), () => `${name} has shape [${handle.shape.join(", ")}], expected [${shape.join(", ")}]`);
+      check(
+        handle.shape.join() === shape.join(),
+        () => `${name} has shape [${handle.shape.join(", ")}], expected [${shape.join(", ")}]`,
+      );
       return handle;
     };
     for (const spec of [...vector.parameters, ...vector.buffers]) {
@@ -162,7 +190,12 @@ const runModel = async (vector: ModelVector, builder: ModelBuilder, backend: Bac
     const gradients = await download(grads);
     vector.parameters.forEach(({ name }, i) => {
       const want = vector.gradL2.get(name);
-      if (want !== undefined) agree(`the gradient norm of ${name}`, Math.abs(norm(gradients[i] as Float64Array) - want), limits.gradients * want + 1e-6);
+      if (want !== undefined)
+        agree(
+          `the gradient norm of ${name}`,
+          Math.abs(norm(gradients[i] as Float64Array) - want),
+          limits.gradients * want + 1e-6,
+        );
     });
     return ratio;
   } finally {

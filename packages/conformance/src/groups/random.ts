@@ -14,7 +14,11 @@ const randomCase = (name: string, run: (context: Context) => Promise<void>): Cas
 type Words = readonly [number, number, number, number];
 
 /** Random123's kat_vectors for philox4x32 with ten rounds. */
-const knownAnswers: readonly { readonly counter: Words; readonly key: readonly [number, number]; readonly answer: Words }[] = [
+const knownAnswers: readonly {
+  readonly counter: Words;
+  readonly key: readonly [number, number];
+  readonly answer: Words;
+}[] = [
   { counter: [0, 0, 0, 0], key: [0, 0], answer: [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8] },
   {
     counter: [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff],
@@ -28,7 +32,8 @@ const knownAnswers: readonly { readonly counter: Words; readonly key: readonly [
   },
 ];
 
-const hex = (words: ArrayLike<number>): string => Array.from(words, (word) => word.toString(16).padStart(8, "0")).join(" ");
+const hex = (words: ArrayLike<number>): string =>
+  Array.from(words, (word) => word.toString(16).padStart(8, "0")).join(" ");
 
 /** Addresses with every field beyond 0, beyond 16 and beyond 32 bits where that is legal. */
 const addresses = [
@@ -46,9 +51,15 @@ const bitsCase = (shape: readonly number[]): Case =>
       const bits = randomBits(shape, { backend, ...address });
       const actual = await bits.data();
       bits.dispose();
-      const expected = Int32Array.from(randomWords(address.seed, address.stream, address.offset, count), (word) => word >>> 8);
+      const expected = Int32Array.from(
+        randomWords(address.seed, address.stream, address.offset, count),
+        (word) => word >>> 8,
+      );
       const wrong = expected.findIndex((value, i) => value !== actual[i]);
-      check(wrong < 0, () => `element ${wrong} at ${JSON.stringify(address)} is ${actual[wrong]}, expected ${expected[wrong]}`);
+      check(
+        wrong < 0,
+        () => `element ${wrong} at ${JSON.stringify(address)} is ${actual[wrong]}, expected ${expected[wrong]}`,
+      );
     }
   });
 
@@ -56,7 +67,10 @@ export const randomCases = (): Case[] => [
   randomCase("philox-known-answers", async () => {
     for (const { counter, key, answer } of knownAnswers) {
       const actual = philox4x32(counter, key);
-      check(hex(actual) === hex(answer), () => `counter ${hex(counter)}, key ${hex(key)} gives ${hex(actual)}, expected ${hex(answer)}`);
+      check(
+        hex(actual) === hex(answer),
+        () => `counter ${hex(counter)}, key ${hex(key)} gives ${hex(actual)}, expected ${hex(answer)}`,
+      );
     }
   }),
   ...[[], [1], [3], [4], [5], [63], [64], [65], [7, 13], [2, 3, 5, 7]].map(bitsCase),
@@ -76,8 +90,12 @@ export const randomCases = (): Case[] => [
       y.dispose();
       const words = randomWords(99, 2, 5, count);
       const limit = Math.round((1 - p) * 2 ** 24);
-      const wrong = words.findIndex((word, i) => data[i] !== 0 !== word >>> 8 < limit);
-      check(wrong < 0, () => `p = ${p}: element ${wrong} is ${data[wrong]}, its bits ${(words[wrong] as number) >>> 8} against ${limit}`);
+      const wrong = words.findIndex((word, i) => (data[i] !== 0) !== word >>> 8 < limit);
+      check(
+        wrong < 0,
+        () =>
+          `p = ${p}: element ${wrong} is ${data[wrong]}, its bits ${(words[wrong] as number) >>> 8} against ${limit}`,
+      );
     }
     x.dispose();
   }),
@@ -87,7 +105,10 @@ export const randomCases = (): Case[] => [
     x.dispose();
     const words = randomWords(3, 1, 0, 513);
     const wrong = words.findIndex((word, i) => data[i] !== (word >>> 8) * 2 ** -24);
-    check(wrong < 0, () => `element ${wrong} is ${data[wrong]}, expected ${((words[wrong] as number) >>> 8) * 2 ** -24}`);
+    check(
+      wrong < 0,
+      () => `element ${wrong} is ${data[wrong]}, expected ${((words[wrong] as number) >>> 8) * 2 ** -24}`,
+    );
   }),
   randomCase("randn", async ({ backend }) => {
     const draw = async (): Promise<Float64Array> => {
@@ -97,7 +118,10 @@ export const randomCases = (): Case[] => [
       return data;
     };
     const [first, second] = [await draw(), await draw()];
-    check(first.every((value, i) => Object.is(value, second[i])), "the same address gave other numbers");
+    check(
+      first.every((value, i) => Object.is(value, second[i])),
+      "the same address gave other numbers",
+    );
     const mean = first.reduce((a, b) => a + b, 0) / first.length;
     const variance = first.reduce((a, b) => a + (b - mean) ** 2, 0) / first.length;
     // Five standard errors of the mean and of the variance of 4096 normal draws.
@@ -109,7 +133,13 @@ export const randomCases = (): Case[] => [
     check(new Set(order).size === 1000 && Math.min(...order) === 0 && Math.max(...order) === 999, "not a permutation");
     const again = permutation(1000, { seed: 5 });
     const other = permutation(1000, { seed: 6 });
-    check(order.every((value, i) => value === again[i]), "the same seed gave another order");
-    check(order.some((value, i) => value !== other[i]), "another seed gave the same order");
+    check(
+      order.every((value, i) => value === again[i]),
+      "the same seed gave another order",
+    );
+    check(
+      order.some((value, i) => value !== other[i]),
+      "another seed gave the same order",
+    );
   }),
 ];

@@ -37,7 +37,8 @@ const camelCase = (options: Options): Options =>
 
 type Dtype = "float32" | "float64";
 
-const dtypesOf = (available: ReadonlySet<DType>): Dtype[] => (["float64", "float32"] as const).filter((dtype) => available.has(dtype));
+const dtypesOf = (available: ReadonlySet<DType>): Dtype[] =>
+  (["float64", "float32"] as const).filter((dtype) => available.has(dtype));
 
 /** What a training needs of an optimizer, whatever its hyperparameters. */
 type Stepper = Pick<optim.Optimizer, "step" | "apply" | "dispose">;
@@ -71,7 +72,10 @@ const runOptimizer = async (vector: OptimizerVector, dtype: Dtype, backend: Back
       gradient.dispose();
       const values = await parameter.data();
       const expected = vector.params[step] ?? [];
-      check(expected.length === values.length, `step ${step}: ${values.length} parameters, expected ${expected.length}`);
+      check(
+        expected.length === values.length,
+        `step ${step}: ${values.length} parameters, expected ${expected.length}`,
+      );
       const relative = parameterLimits[dtype];
       expected.forEach((want, i) => {
         const got = values[i] as number;
@@ -99,7 +103,8 @@ const schedules: Readonly<Record<string, (lr: number, options: never) => optim.S
     optim.cosineAnnealingWarmRestarts(lr, options),
   linear: (lr, options: OptionsOf<typeof optim.linearLr>) => optim.linearLr(lr, options),
   polynomial: (lr, options: OptionsOf<typeof optim.polynomialLr>) => optim.polynomialLr(lr, options),
-  one_cycle: (_lr, { maxLr, ...options }: optim.OneCycleOptions & { readonly maxLr: number }) => optim.oneCycleLr(maxLr, options),
+  one_cycle: (_lr, { maxLr, ...options }: optim.OneCycleOptions & { readonly maxLr: number }) =>
+    optim.oneCycleLr(maxLr, options),
 };
 
 /** The rate before each step. */
@@ -137,7 +142,13 @@ const mean = [0.4914, 0.4822, 0.4465];
 const std = [0.247, 0.2435, 0.2616];
 const imageBytes = 3072;
 
-const batchOf = (data: TrainingImages, first: number, count: number, dtype: Dtype, backend: Backend): { x: Tensor; labels: Tensor } => {
+const batchOf = (
+  data: TrainingImages,
+  first: number,
+  count: number,
+  dtype: Dtype,
+  backend: Backend,
+): { x: Tensor; labels: Tensor } => {
   const bytes = data.images.subarray(first * imageBytes, (first + count) * imageBytes);
   const values = Float64Array.from(bytes, (byte, i) => {
     const channel = Math.floor((i % imageBytes) / 1024);
@@ -170,10 +181,19 @@ const l2 = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value
 /** What the end of a float64 training must agree with: parameter norms, running statistics, logits. */
 const endLimit = 1e-6;
 
-const runTraining = async (vector: TrainingVector, data: TrainingImages, steps: number, dtype: Dtype, backend: Backend): Promise<number> => {
+const runTraining = async (
+  vector: TrainingVector,
+  data: TrainingImages,
+  steps: number,
+  dtype: Dtype,
+  backend: Backend,
+): Promise<number> => {
   const network = Object.hasOwn(networks, vector.net) ? networks[vector.net] : undefined;
   if (!network) throw new VectorFormatError(`no network of that name is known: ${vector.net}`);
-  check(data.labels.length >= vector.batch * vector.steps, `${data.labels.length} images, the training needs ${vector.batch * vector.steps}`);
+  check(
+    data.labels.length >= vector.batch * vector.steps,
+    `${data.labels.length} images, the training needs ${vector.batch * vector.steps}`,
+  );
   const parameters = new Map(
     vector.parameters.map(([name, shape]) => {
       const values = rebuild({ name, shape, kind: kindOf(name, shape) }, vector.salt);
@@ -192,19 +212,28 @@ const runTraining = async (vector: TrainingVector, data: TrainingImages, steps: 
   try {
     for (let step = 0; step < steps; step++) {
       const { x, labels } = batchOf(data, step * vector.batch, vector.batch, dtype, backend);
-      const loss = optimizer.step(() => scope(() => crossEntropy(network.forward({ parameters, buffers, training: true }, x), labels)));
+      const loss = optimizer.step(() =>
+        scope(() => crossEntropy(network.forward({ parameters, buffers, training: true }, x), labels)),
+      );
       disposeAll([x, labels]);
       const value = await loss.item();
       loss.dispose();
       const want = vector.loss[step] as number;
       const error = Math.abs(value - want);
-      check(error <= (allowed[step] as number), () => `step ${step}: the loss is ${value}, expected ${want} (off by ${error.toPrecision(3)}, allowed ${(allowed[step] as number).toPrecision(3)})`);
+      check(
+        error <= (allowed[step] as number),
+        () =>
+          `step ${step}: the loss is ${value}, expected ${want} (off by ${error.toPrecision(3)}, allowed ${(allowed[step] as number).toPrecision(3)})`,
+      );
       ratio = Math.max(ratio, error / (allowed[step] as number));
     }
     if (dtype === "float64" && steps === vector.steps) {
       const noisy = vector.optimizer !== "sgd" && network.shadowed.length > 0;
       const agree = (what: string, got: number, want: number): void =>
-        check(Math.abs(got - want) <= endLimit * Math.max(1, Math.abs(want)), () => `${what} is ${got}, expected ${want}`);
+        check(
+          Math.abs(got - want) <= endLimit * Math.max(1, Math.abs(want)),
+          () => `${what} is ${got}, expected ${want}`,
+        );
       for (const [name, want] of vector.finalL2) {
         if (noisy && network.shadowed.includes(name)) continue;
         const values = parameters.get(name);
@@ -242,7 +271,11 @@ export interface TrainingOptions {
 
 const tenMinutes = 600_000;
 
-export const trainingCases = (vectors: Vectors, dtypes: ReadonlySet<DType>, { images, trainingSteps }: TrainingOptions): Case[] => [
+export const trainingCases = (
+  vectors: Vectors,
+  dtypes: ReadonlySet<DType>,
+  { images, trainingSteps }: TrainingOptions,
+): Case[] => [
   ...vectors.optimizers.flatMap((vector) =>
     dtypesOf(dtypes).map(
       (dtype): Case => ({
@@ -254,7 +287,11 @@ export const trainingCases = (vectors: Vectors, dtypes: ReadonlySet<DType>, { im
     ),
   ),
   ...vectors.schedules.map(
-    (vector): Case => ({ id: `training:${vector.id}`, group: "training", run: async () => ({ ratio: runSchedule(vector) }) }),
+    (vector): Case => ({
+      id: `training:${vector.id}`,
+      group: "training",
+      run: async () => ({ ratio: runSchedule(vector) }),
+    }),
   ),
   ...vectors.trainings.flatMap((vector) =>
     dtypesOf(dtypes).map((dtype): Case => {

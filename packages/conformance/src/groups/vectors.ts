@@ -3,7 +3,7 @@
  * a·sqrt(n), in float32 and where the backend has it in float64. Integers must agree exactly.
  */
 import { mul, scope, sum, type Tensor, tensor, valueAndGrad } from "@striate/core";
-import { type Backend, type DType, isFloat } from "@striate/core/backend";
+import type { Backend, DType } from "@striate/core/backend";
 import type { Case } from "../case.js";
 import { disposeAll, download } from "../evaluate.js";
 import { check } from "../failure.js";
@@ -24,14 +24,21 @@ const norm = (values: Float64Array): number => Math.sqrt(values.reduce((total, v
 
 /** @throws ConformanceFailure; returns error over allowed error. */
 const compare = (what: string, actual: Float64Array, expected: StoredTensor, dtype: VectorDType): number => {
-  check(actual.length === expected.values.length, () => `${what} has ${actual.length} elements, expected ${expected.values.length}`);
+  check(
+    actual.length === expected.values.length,
+    () => `${what} has ${actual.length} elements, expected ${expected.values.length}`,
+  );
   const difference = expected.values.map((value, i) => value - (actual[i] as number));
   const off = norm(difference);
   const { relative, absolute } = limits[dtype];
-  const allowed = expected.dtype === "F32" || expected.dtype === "F64" ? relative * norm(expected.values) + absolute * Math.sqrt(actual.length) : 0;
+  const allowed =
+    expected.dtype === "F32" || expected.dtype === "F64"
+      ? relative * norm(expected.values) + absolute * Math.sqrt(actual.length)
+      : 0;
   check(
     off <= allowed,
-    () => `${what} is off by ${off.toPrecision(3)} in norm, allowed ${allowed.toPrecision(3)} (norm ${norm(expected.values).toPrecision(3)}, ${actual.length} elements)`,
+    () =>
+      `${what} is off by ${off.toPrecision(3)} in norm, allowed ${allowed.toPrecision(3)} (norm ${norm(expected.values).toPrecision(3)}, ${actual.length} elements)`,
   );
   return off === 0 ? 0 : off / allowed;
 };
@@ -68,7 +75,10 @@ const runVector = async (vector: OperatorVector, dtype: VectorDType, backend: Ba
         scope(() => {
           const y = op.run(inputs, vector.attrs)[first] as Tensor;
           // The vectors may store a scalar with the shape [1].
-          check(sizeOf(y.shape) === values.length, () => `the arriving gradient has ${values.length} elements, the output ${sizeOf(y.shape)}`);
+          check(
+            sizeOf(y.shape) === values.length,
+            () => `the arriving gradient has ${values.length} elements, the output ${sizeOf(y.shape)}`,
+          );
           return sum(mul(y, tensor(encode(dtype, values), { backend, shape: y.shape, dtype })));
         }),
       differentiated.map(({ x }) => x),

@@ -2,8 +2,9 @@
  * The small networks of the training vectors, as functions of their parameters, with PyTorch's names for these: the
  * number of the layer in a `Sequential`, or the attribute path.
  */
-import * as core from "@striate/core";
+
 import type { Tensor } from "@striate/core";
+import * as core from "@striate/core";
 
 export type NamedTensors = ReadonlyMap<string, Tensor>;
 
@@ -87,7 +88,9 @@ const vggS: Network = {
   smooth: false,
   forward: (state, x) => {
     const block = (input: Tensor, nth: number): Tensor =>
-      core.relu(norm(state, Object.keys(vggNorms)[nth] as string, conv(state, vggConvs[nth] as string, input, { padding: 1 })));
+      core.relu(
+        norm(state, Object.keys(vggNorms)[nth] as string, conv(state, vggConvs[nth] as string, input, { padding: 1 })),
+      );
     const half = pool(block(block(x, 0), 1));
     return linear(state, "15", core.flatten(pool(block(block(half, 2), 3)), 1));
   },
@@ -117,11 +120,18 @@ const resnet20: Network = {
         const step = block === 0 ? stride : 1;
         const first = core.relu(norm(state, `${at}.bn1`, conv(state, `${at}.conv1`, x, { stride: step, padding: 1 })));
         const second = norm(state, `${at}.bn2`, conv(state, `${at}.conv2`, first, { padding: 1 }));
-        const shortcut = step === 1 ? x : norm(state, `${at}.downsample.1`, conv(state, `${at}.downsample.0`, x, { stride: step }));
+        const shortcut =
+          step === 1 ? x : norm(state, `${at}.downsample.1`, conv(state, `${at}.downsample.0`, x, { stride: step }));
         x = core.relu(core.add(second, shortcut));
       }
     return linear(state, "fc", core.mean(x, [2, 3]));
   },
 };
 
-export const networks: Readonly<Record<string, Network>> = { ann, lenet, tanh_avg_lrn: tanhAvgLrn, vgg_s: vggS, resnet20 };
+export const networks: Readonly<Record<string, Network>> = {
+  ann,
+  lenet,
+  tanh_avg_lrn: tanhAvgLrn,
+  vgg_s: vggS,
+  resnet20,
+};

@@ -70,6 +70,7 @@ export const clamp = (x: NdArray, { min = Number.NEGATIVE_INFINITY, max = Number
   map(x, (value) => Math.min(Math.max(value, min), max));
 
 export const leakyRelu = (x: NdArray, slope: number): NdArray => map(x, (value) => (value > 0 ? value : slope * value));
-export const elu = (x: NdArray, alpha: number): NdArray => map(x, (value) => (value > 0 ? value : alpha * Math.expm1(value)));
+export const elu = (x: NdArray, alpha: number): NdArray =>
+  map(x, (value) => (value > 0 ? value : alpha * Math.expm1(value)));
 export const gelu = (x: NdArray): NdArray => map(x, (value) => value * normalCdf(value));
 export const silu = (x: NdArray): NdArray => map(x, (value) => value * sigmoid(value));

@@ -48,4 +48,3 @@ export const probesOf = (x: NdArray, limit: number): number[] => {
   if (size <= limit) return Array.from({ length: size }, (_, i) => i);
   return Array.from({ length: limit }, (_, i) => Math.floor((i * (size - 1)) / (limit - 1)));
 };
-

@@ -26,7 +26,8 @@ export const matmul = (
     const row = index[batch.length] as number;
     const column = index[batch.length + 1] as number;
     let sum = 0;
-    for (let k = 0; k < inner; k++) sum += element(a, fromA, transposeA, row, k) * element(b, fromB, transposeB, k, column);
+    for (let k = 0; k < inner; k++)
+      sum += element(a, fromA, transposeA, row, k) * element(b, fromB, transposeB, k, column);
     return sum;
   });
 };

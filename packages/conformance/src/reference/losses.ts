@@ -1,5 +1,5 @@
-import { at, build, type NdArray, scalar, zip } from "./ndarray.js";
 import { softplus } from "./elementwise.js";
+import { at, build, type NdArray, scalar, zip } from "./ndarray.js";
 import { logSoftmax } from "./reduce.js";
 
 export type Reduction = "mean" | "sum" | "none";

@@ -1,4 +1,14 @@
-import { at, build, forEachIndex, type NdArray, ndarray, offsetOf, resolveAxes, resolveAxis, withAxis } from "./ndarray.js";
+import {
+  at,
+  build,
+  forEachIndex,
+  type NdArray,
+  ndarray,
+  offsetOf,
+  resolveAxes,
+  resolveAxis,
+  withAxis,
+} from "./ndarray.js";
 
 export { reshape } from "./ndarray.js";
 

@@ -79,7 +79,8 @@ export const zip = (operands: readonly NdArray[], f: (...values: number[]) => nu
     const lead = shape.length - x.shape.length;
     const own = new Array<number>(x.shape.length);
     return (index: number[]): number => {
-      for (let axis = 0; axis < own.length; axis++) own[axis] = x.shape[axis] === 1 ? 0 : (index[axis + lead] as number);
+      for (let axis = 0; axis < own.length; axis++)
+        own[axis] = x.shape[axis] === 1 ? 0 : (index[axis + lead] as number);
       return at(x, own);
     };
   });
@@ -94,9 +95,10 @@ export const largest = (x: NdArray): number => x.data.reduce((most, value) => Ma
 
 /** Axes counted from the front, sorted; undefined means all. */
 export const resolveAxes = (axes: number | readonly number[] | undefined, rank: number): number[] =>
-  (axes === undefined ? Array.from({ length: rank }, (_, i) => i) : [axes].flat().map((a) => (a < 0 ? a + rank : a))).sort(
-    (a, b) => a - b,
-  );
+  (axes === undefined
+    ? Array.from({ length: rank }, (_, i) => i)
+    : [axes].flat().map((a) => (a < 0 ? a + rank : a))
+  ).sort((a, b) => a - b);
 
 export const resolveAxis = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 

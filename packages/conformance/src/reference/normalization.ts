@@ -30,7 +30,11 @@ export const batchNorm = (
   });
   if (!training) return { y, runningMean, runningVar };
   const blend = (old: NdArray | undefined, batch: NdArray): NdArray | undefined =>
-    old && build(old.shape, ([c]) => (1 - momentum) * (old.data[c as number] as number) + momentum * (batch.data[c as number] as number));
+    old &&
+    build(
+      old.shape,
+      ([c]) => (1 - momentum) * (old.data[c as number] as number) + momentum * (batch.data[c as number] as number),
+    );
   const unbiased = reduce(x, { axes }, (values) => varianceOf(values, true));
   return { y, runningMean: blend(runningMean, mean), runningVar: blend(runningVar, unbiased) };
 };

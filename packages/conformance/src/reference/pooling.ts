@@ -49,7 +49,8 @@ export const maxUnpool2d = (x: NdArray, indices: NdArray, outputSize: readonly [
   const lead = x.shape.slice(0, -2);
   const y = ndarray([...lead, ...outputSize]);
   forEachIndex(x.shape, (index, position) => {
-    const target = offsetOf(lead, index.slice(0, -2)) * outputSize[0] * outputSize[1] + (indices.data[position] as number);
+    const target =
+      offsetOf(lead, index.slice(0, -2)) * outputSize[0] * outputSize[1] + (indices.data[position] as number);
     y.data[target] = (y.data[target] as number) + (x.data[position] as number);
   });
   return y;

@@ -1,4 +1,15 @@
-import { at, build, forEachIndex, type NdArray, ndarray, offsetOf, reshape, resolveAxes, resolveAxis, withAxis } from "./ndarray.js";
+import {
+  at,
+  build,
+  forEachIndex,
+  type NdArray,
+  ndarray,
+  offsetOf,
+  reshape,
+  resolveAxes,
+  resolveAxis,
+  withAxis,
+} from "./ndarray.js";
 
 export interface ReduceOptions {
   readonly axes?: number | readonly number[];
@@ -17,10 +28,22 @@ export const reduce = (
   const values: number[] = [];
   const result = build(kept, (corner) => {
     values.length = 0;
-    forEachIndex(window, (step) => values.push(at(x, corner.map((n, axis) => n + (step[axis] as number)))));
+    forEachIndex(window, (step) =>
+      values.push(
+        at(
+          x,
+          corner.map((n, axis) => n + (step[axis] as number)),
+        ),
+      ),
+    );
     return f(values);
   });
-  return keepDims ? result : reshape(result, x.shape.filter((_, axis) => !reduced.includes(axis)));
+  return keepDims
+    ? result
+    : reshape(
+        result,
+        x.shape.filter((_, axis) => !reduced.includes(axis)),
+      );
 };
 
 export const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
@@ -32,8 +55,10 @@ export const varianceOf = (values: readonly number[], unbiased = false): number 
   return total(values.map((value) => (value - mean) ** 2)) / (values.length - (unbiased ? 1 : 0));
 };
 
-export const maximumOf = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-export const minimumOf = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+export const maximumOf = (values: readonly number[]): number =>
+  values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+export const minimumOf = (values: readonly number[]): number =>
+  values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
 
 export const logSumExpOf = (values: readonly number[]): number => {
   const most = maximumOf(values);

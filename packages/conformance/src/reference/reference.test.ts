@@ -1,7 +1,7 @@
 /** The reference itself, by worked examples and by identities. */
 import { describe, expect, test } from "vitest";
-import * as reference from "./index.js";
 import { finiteDifferences, probesOf } from "./gradient.js";
+import * as reference from "./index.js";
 import { type NdArray, ndarray } from "./ndarray.js";
 
 const rows = (...lines: readonly (readonly number[])[]): NdArray =>
@@ -42,7 +42,10 @@ describe("convolution", () => {
       values(x).forEach((value, i) => expect(value).toBeCloseTo(expected[i] as number, 12));
     close(first, [0.1, 0.5, 0.6, 0.4, 1.6, 1.6, 0.4, 1.2, 0.8]);
     close(second, [-0.6, -0.1, 0.1, -0.1, 0.3, 0.3, 0.1, 0.3, 0.2]);
-    close(reference.zip([first, second], (a, b) => a + b), [-0.5, 0.4, 0.7, 0.3, 1.9, 1.9, 0.5, 1.5, 1]);
+    close(
+      reference.zip([first, second], (a, b) => a + b),
+      [-0.5, 0.4, 0.7, 0.3, 1.9, 1.9, 0.5, 1.5, 1],
+    );
   });
 
   test("fold2d is the adjoint of unfold2d", () => {
@@ -50,7 +53,8 @@ describe("convolution", () => {
     const x = reference.build([2, 2, 5, 6], ([n = 0, c = 0, i = 0, j = 0]) => Math.sin(n + 2 * c + 3 * i + 5 * j));
     const unfolded = reference.unfold2d(x, options);
     const y = reference.map(unfolded, (value) => Math.cos(7 * value));
-    const dot = (a: NdArray, b: NdArray): number => values(a).reduce((sum, value, i) => sum + value * (b.data[i] as number), 0);
+    const dot = (a: NdArray, b: NdArray): number =>
+      values(a).reduce((sum, value, i) => sum + value * (b.data[i] as number), 0);
     expect(dot(unfolded, y)).toBeCloseTo(dot(x, reference.fold2d(y, { ...options, imageSize: [5, 6] })), 10);
   });
 });
@@ -77,7 +81,9 @@ describe("pooling", () => {
   test("ceil mode drops a last window that would start in the padding", () => {
     const options = { kernel: 2, stride: 3, padding: 1, ceilMode: true };
     expect(reference.maxPool2d(ndarray([1, 1, 2, 5]), options).y.shape).toEqual([1, 1, 1, 2]);
-    expect(reference.maxPool2d(ndarray([1, 1, 6, 6]), { kernel: 3, stride: 2, ceilMode: true }).y.shape).toEqual([1, 1, 3, 3]);
+    expect(reference.maxPool2d(ndarray([1, 1, 6, 6]), { kernel: 3, stride: 2, ceilMode: true }).y.shape).toEqual([
+      1, 1, 3, 3,
+    ]);
   });
 
   test("ties and NaN go to the first", () => {

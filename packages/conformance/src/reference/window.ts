@@ -3,7 +3,8 @@
 export type PairLike = number | readonly [number, number];
 export type PaddingLike = PairLike | readonly [number, number, number, number];
 
-export const pair = (value: PairLike): readonly [number, number] => (typeof value === "number" ? [value, value] : value);
+export const pair = (value: PairLike): readonly [number, number] =>
+  typeof value === "number" ? [value, value] : value;
 
 /** [top, bottom, left, right] */
 export const sides = (padding: PaddingLike): readonly [number, number, number, number] => {

@@ -6,7 +6,16 @@ import { groups, summarize } from "../results.js";
 import type { OpCases } from "../suite.js";
 import type { ToleranceClass } from "../tolerance.js";
 
-export const columns = ["forward", "gradient", "vectors", "special", "zeroSize", "errors", "leaks", "overrides"] as const satisfies readonly Column[];
+export const columns = [
+  "forward",
+  "gradient",
+  "vectors",
+  "special",
+  "zeroSize",
+  "errors",
+  "leaks",
+  "overrides",
+] as const satisfies readonly Column[];
 
 export const columnTitles: Readonly<Record<Column, string>> = {
   forward: "forward",
@@ -21,9 +30,9 @@ export const columnTitles: Readonly<Record<Column, string>> = {
 
 /**
  * Where the op runs: in the backend's own kernels, in core's decomposition, partly each; `required` for ops that need no
- * optional kernel.
+ * optional kernel; `unknown` where no case ran.
  */
-export type Native = "native" | "partly" | "decomposed" | "required";
+export type Native = "native" | "partly" | "decomposed" | "required" | "unknown";
 
 export interface Cell extends Summary {
   readonly status: Status;
@@ -35,8 +44,8 @@ export interface Row {
   readonly tolerance: ToleranceClass;
   readonly native: Native;
   readonly cells: Readonly<Partial<Record<Column, Cell>>>;
-  /** Worst error over allowed error; null for an exact result that was missed. */
-  readonly ratio: number | null;
+  /** Worst error over allowed error; null for an exact result that was missed, undefined where nothing was measured. */
+  readonly ratio: number | null | undefined;
   /** Class `bound`: A where the error stays within 4·eps·S. */
   readonly grade: "A" | "B" | undefined;
 }
@@ -62,6 +71,7 @@ const cellOf = (results: readonly CaseResult[]): Cell => {
 };
 
 const nativeOf = (op: string, results: readonly CaseResult[]): Native => {
+  if (results.every(({ status }) => status === "skipped")) return "unknown";
   const kernels = table[op]?.kernels ?? [];
   if (kernels.length === 0) return "required";
   const called = new Set(results.flatMap((result) => result.kernels ?? []));
@@ -89,19 +99,24 @@ const rowOf = (op: string, dtype: DType, results: readonly CaseResult[]): Row =>
     op,
     dtype,
     tolerance,
-    native: nativeOf(op, results.filter(({ group }) => group === "ops" || group === "gradients")),
+    native: nativeOf(
+      op,
+      results.filter(({ group }) => group === "ops" || group === "gradients"),
+    ),
     cells,
-    ratio: ratios.includes(null) ? null : Math.max(0, ...(ratios as number[])),
+    ratio: ratios.includes(null) ? null : ratios.length > 0 ? Math.max(...(ratios as number[])) : undefined,
     grade: constants.length === 0 ? undefined : Math.max(...constants) <= 4 ? "A" : "B",
   };
 };
 
 export const buildScorecard = ({ backend, summary, complete, results }: ConformanceReport): Scorecard => {
   const order = Object.keys(table);
+  // What the backend does not have comes last.
+  const rank = (dtype: DType): number => (backend.dtypes.includes(dtype) ? backend.dtypes.indexOf(dtype) : 99);
   const ofOps = results.filter((result) => result.op !== undefined && result.op in table && result.dtype !== undefined);
   const rows = [...groupBy(ofOps, ({ op, dtype }) => `${op}#${dtype}`).values()]
     .map((own) => rowOf((own[0] as CaseResult).op as string, (own[0] as CaseResult).dtype as DType, own))
-    .sort((a, b) => order.indexOf(a.op) - order.indexOf(b.op) || backend.dtypes.indexOf(a.dtype) - backend.dtypes.indexOf(b.dtype));
+    .sort((a, b) => order.indexOf(a.op) - order.indexOf(b.op) || rank(a.dtype) - rank(b.dtype));
   const skipped = groupBy(
     results.filter(({ status }) => status === "skipped"),
     ({ reason }) => reason ?? "",

@@ -3,10 +3,10 @@ import { groupTexts, summaryLine } from "../results.js";
 import { buildScorecard, columns, columnTitles, type Row } from "./build.js";
 import { countText, marks, nativeTexts, ratioText } from "./text.js";
 
-const escape = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+const inCell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
 const tableOf = (header: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [header, header.map(() => "---"), ...rows].map((cells) => `| ${cells.map(escape).join(" | ")} |`).join("\n");
+  [header, header.map(() => "---"), ...rows].map((cells) => `| ${cells.map(inCell).join(" | ")} |`).join("\n");
 
 const rowCells = (row: Row): string[] => [
   `\`${row.op}\``,
@@ -31,18 +31,25 @@ export const renderMarkdown = (report: ConformanceReport): string => {
     `**${summaryLine(card.summary)}**${card.complete ? "" : " (the run was ended early)"}`,
     tableOf(
       ["group", "passed", "failed", "skipped", "what it checks"],
-      card.groups.map(({ group, passed, failed, skipped }) => [group, `${passed}`, `${failed}`, `${skipped}`, groupTexts[group]]),
+      card.groups.map(({ group, passed, failed, skipped }) => [
+        group,
+        `${passed}`,
+        `${failed}`,
+        `${skipped}`,
+        groupTexts[group],
+      ]),
     ),
     ...(failures.length > 0
       ? [
-          `## Failures\n\n${failures.map(({ id, reason }) => `- \`${id}\`: ${escape(reason ?? "")}`).join("\n")}`,
+          `## Failures\n\n${failures.map(({ id, reason }) => `- \`${id}\`: ${inCell(reason ?? "")}`).join("\n")}`,
           ...(card.failures.length > failureLimit ? [`… and ${card.failures.length - failureLimit} more.`] : []),
         ]
       : []),
     ...(card.rows.length > 0
       ? [
           `## Operators\n\n${marks.passed} passed, ${marks.failed} failed, ${marks.skipped} skipped; the number is that of the cases. ` +
-            "The last column is the worst error over the allowed error; A marks sums within 4·eps·S.",
+            "An op runs in the backend's own kernel, in core's decomposition, or by required kernels alone. The last column is the worst " +
+            "error over the allowed error; A marks sums within 4·eps·S.",
           tableOf(
             ["op", "dtype", "runs", ...columns.map((column) => columnTitles[column]), "worst / allowed"],
             card.rows.map(rowCells),
@@ -50,7 +57,7 @@ export const renderMarkdown = (report: ConformanceReport): string => {
         ]
       : []),
     ...(card.skips.length > 0
-      ? [`## Skipped\n\n${card.skips.map(({ reason, count }) => `- ${count} × ${escape(reason)}`).join("\n")}`]
+      ? [`## Skipped\n\n${card.skips.map(({ reason, count }) => `- ${count} × ${inCell(reason)}`).join("\n")}`]
       : []),
   ];
   return `${sections.join("\n\n")}\n`;

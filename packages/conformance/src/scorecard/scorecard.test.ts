@@ -9,10 +9,34 @@ const base = { op: "conv2d", dtype: "float32", status: "passed", milliseconds: 1
 
 const results: readonly CaseResult[] = [
   { ...base, id: "ops:conv2d/a#f32", group: "ops", column: "forward", ratio: 0.25, constant: 3, kernels: ["conv2d"] },
-  { ...base, id: "gradients:conv2d/a#f32", group: "gradients", column: "gradient", ratio: 0.5, constant: 5, kernels: ["conv2d"] },
-  { ...base, id: "ops:conv2d/b|<i>#f32", group: "ops", column: "forward", status: "failed", reason: "y is <script>, | expected & \"1\"" },
+  {
+    ...base,
+    id: "gradients:conv2d/a#f32",
+    group: "gradients",
+    column: "gradient",
+    ratio: 0.5,
+    constant: 5,
+    kernels: ["conv2d"],
+  },
+  {
+    ...base,
+    id: "ops:conv2d/b|<i>#f32",
+    group: "ops",
+    column: "forward",
+    status: "failed",
+    reason: 'y is <script>, | expected & "1"',
+  },
   { ...base, id: "ops:relu/a#f32", op: "relu", group: "ops", column: "forward", ratio: null },
-  { ...base, id: "ops:relu/*#f16", op: "relu", dtype: "float16", group: "ops", column: "forward", status: "skipped", reason: "no float16" },
+  {
+    ...base,
+    id: "ops:relu/*#f16",
+    op: "relu",
+    dtype: "float16",
+    group: "ops",
+    column: "forward",
+    status: "skipped",
+    reason: "no float16",
+  },
   { ...base, id: "ops:softmax/a#f32", op: "softmax", group: "ops", column: "special", kernels: [] },
   { id: "contract:interface", group: "contract", status: "passed", milliseconds: 0 },
 ];
@@ -20,7 +44,14 @@ const results: readonly CaseResult[] = [
 const report: ConformanceReport = {
   schemaVersion: 1,
   suite: "@striate/conformance",
-  backend: { name: "mine<b>", dtypes: ["float32"], nan: "propagates", deterministic: true, syncRead: false, kernels: ["conv2d"] },
+  backend: {
+    name: "mine<b>",
+    dtypes: ["float32"],
+    nan: "propagates",
+    deterministic: true,
+    syncRead: false,
+    kernels: ["conv2d"],
+  },
   complete: true,
   summary: summarize(results),
   results,
@@ -31,7 +62,12 @@ describe("buildScorecard", () => {
   const row = (op: string, dtype: string) => card.rows.find((r) => r.op === op && r.dtype === dtype);
 
   test("a row an op and dtype, a cell a column", () => {
-    expect(card.rows.map(({ op, dtype }) => `${op} ${dtype}`)).toEqual(["relu float16", "relu float32", "softmax float32", "conv2d float32"]);
+    expect(card.rows.map(({ op, dtype }) => `${op} ${dtype}`)).toEqual([
+      "relu float32",
+      "relu float16",
+      "softmax float32",
+      "conv2d float32",
+    ]);
     expect(row("conv2d", "float32")?.cells.forward).toEqual({ passed: 1, failed: 1, skipped: 0, status: "failed" });
     expect(row("relu", "float16")?.cells.forward?.status).toBe("skipped");
     expect(row("relu", "float32")?.cells.gradient).toBeUndefined();
@@ -41,11 +77,13 @@ describe("buildScorecard", () => {
     expect(row("conv2d", "float32")?.native).toBe("partly");
     expect(row("softmax", "float32")?.native).toBe("decomposed");
     expect(row("relu", "float32")?.native).toBe("required");
+    expect(row("relu", "float16")?.native).toBe("unknown");
   });
 
   test("the worst ratio, and the grade from the worst constant", () => {
     expect(row("conv2d", "float32")).toMatchObject({ ratio: 0.5, grade: "B" });
     expect(row("relu", "float32")).toMatchObject({ ratio: null, grade: undefined });
+    expect(row("relu", "float16")?.ratio).toBeUndefined();
   });
 
   test("groups, failures and reasons for skips", () => {

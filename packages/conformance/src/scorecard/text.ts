@@ -8,7 +8,8 @@ export const nativeTexts: Readonly<Record<Native, string>> = {
   native: "native",
   partly: "partly native",
   decomposed: "decomposed",
-  required: "required kernels",
+  required: "required",
+  unknown: "",
 };
 
 /** `12`, or `3 of 12` where some failed. */
@@ -20,6 +21,7 @@ export const countText = ({ passed, failed, skipped }: Cell): string => {
 
 /** Share of the allowed error that was used. */
 export const ratioText = ({ ratio, tolerance }: Row): string => {
+  if (ratio === undefined) return "";
   if (ratio === null) return "missed";
   if (ratio === 0) return tolerance === "exact" ? "exact" : "0";
   return ratio < 0.001 ? "< 0.001" : ratio.toPrecision(2);

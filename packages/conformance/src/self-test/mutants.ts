@@ -26,7 +26,8 @@ interface CpuMemory extends Storage {
 
 type AnyCall = Call<OpName, CpuMemory>;
 
-const elements = (operand: AnyCall["inputs"][number] | undefined): HostArray => (operand as { storage: CpuMemory }).storage.elements;
+const elements = (operand: AnyCall["inputs"][number] | undefined): HostArray =>
+  (operand as { storage: CpuMemory }).storage.elements;
 
 export interface Mutant {
   readonly name: string;
@@ -43,11 +44,18 @@ const kernelOf = (backend: Backend, op: OpName): ((call: AnyCall) => void) => {
 };
 
 /** The same backend with one kernel replaced. */
-const replace = (good: Backend, op: OpName, run: (call: AnyCall, original: (call: AnyCall) => void) => void): Backend => {
+const replace = (
+  good: Backend,
+  op: OpName,
+  run: (call: AnyCall, original: (call: AnyCall) => void) => void,
+): Backend => {
   const original = kernelOf(good, op);
   const wrapped = (call: AnyCall): void => run(call, original);
   const required = typeof good.kernels[op] === "function";
-  return { ...delegate(good), kernels: { ...good.kernels, [op]: required ? wrapped : { run: wrapped } } as Backend["kernels"] };
+  return {
+    ...delegate(good),
+    kernels: { ...good.kernels, [op]: required ? wrapped : { run: wrapped } } as Backend["kernels"],
+  };
 };
 
 /** Every kernel, followed by `after`. */
@@ -72,12 +80,18 @@ const onFloatOutputs =
   };
 
 /** One kernel that sees other attributes than it was given. */
-const misread = <K extends RequiredOp | OptionalOp>(op: K, change: (attrs: Attrs<K>) => Partial<Attrs<K>>) =>
+const misread =
+  <K extends RequiredOp | OptionalOp>(op: K, change: (attrs: Attrs<K>) => Partial<Attrs<K>>) =>
   (good: Backend): Backend =>
-    replace(good, op, (call, original) => original({ ...call, attrs: { ...call.attrs, ...change(call.attrs as Attrs<K>) } } as AnyCall));
+    replace(good, op, (call, original) =>
+      original({ ...call, attrs: { ...call.attrs, ...change(call.attrs as Attrs<K>) } } as AnyCall),
+    );
 
 /** One kernel written anew. */
-const rewritten = (op: OpName, run: (call: AnyCall, original: (call: AnyCall) => void) => void) => (good: Backend): Backend => replace(good, op, run);
+const rewritten =
+  (op: OpName, run: (call: AnyCall, original: (call: AnyCall) => void) => void) =>
+  (good: Backend): Backend =>
+    replace(good, op, run);
 
 /** A pointwise kernel, for one kind, by a formula that is not good enough. */
 const formula = (op: "unary" | "activation", kind: string, f: (x: number) => number) =>
@@ -90,15 +104,21 @@ const formula = (op: "unary" | "activation", kind: string, f: (x: number) => num
   });
 
 const once = [1, 1] as const;
-const swapSides = ([top, bottom, left, right]: readonly [number, number, number, number]) => [bottom, top, right, left] as const;
+const swapSides = ([top, bottom, left, right]: readonly [number, number, number, number]) =>
+  [bottom, top, right, left] as const;
 const swapPair = ([a, b]: readonly [number, number]) => [b, a] as const;
 
 /** Rows of the reduced axis: calls `visit` with the base position and the step of each line along `axis`. */
-const lines = (shape: readonly number[], axis: number, visit: (base: number, step: number, length: number, line: number) => void): void => {
+const lines = (
+  shape: readonly number[],
+  axis: number,
+  visit: (base: number, step: number, length: number, line: number) => void,
+): void => {
   const step = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const length = shape[axis] as number;
   const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
-  for (let o = 0; o < outer; o++) for (let i = 0; i < step; i++) visit(o * length * step + i, step, length, o * step + i);
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < step; i++) visit(o * length * step + i, step, length, o * step + i);
 };
 
 /** The last of equals wins. */
@@ -197,21 +217,59 @@ const scaleOutput = (op: OpName, factor: (call: AnyCall) => number, output = 0) 
   });
 
 /** n/(n-1), where n elements share an output of the kernel. */
-const bessel = (output: number) => ({ inputs, outputs }: AnyCall): number => {
-  const n = elements(inputs[0]).length / elements(outputs[output]).length;
-  return n / (n - 1);
-};
+const bessel =
+  (output: number) =>
+  ({ inputs, outputs }: AnyCall): number => {
+    const n = elements(inputs[0]).length / elements(outputs[output]).length;
+    return n / (n - 1);
+  };
 
 /** What the tests start from. */
 export const good = createCpuBackend;
 
 /** Whole backends that are wrong. */
 export const wrongBackends: readonly Mutant[] = [
-  { name: "zeros", cases: ["ops:add/17+17#f32", "gradients:mul/17+17#f32"], mutate: (b) => afterEach(b, onFloatOutputs(() => 0)) },
-  { name: "noise", cases: ["ops:exp/17#f32"], mutate: (b) => afterEach(b, onFloatOutputs((x, i) => x * (1 + 1e-5 * Math.sin(i + 1)))) },
-  { name: "float16-rounded", cases: ["ops:matmul/7x13x11#f32", "gradients:conv2d/3x3#f32"], mutate: (b) => afterEach(b, onFloatOutputs((x) => fromHalf(toHalf(x)))) },
-  { name: "float64 in float32", cases: ["ops:exp/17#f64", "gradients:mul/17+17#f64"], mutate: (b) => afterEach(b, onFloatOutputs(Math.fround)) },
-  { name: "NaN-swallowing", cases: ["ops:relu/special-values#f32"], mutate: (b) => afterEach(b, onFloatOutputs((x) => (Number.isNaN(x) ? 0 : x))) },
+  {
+    name: "zeros",
+    cases: ["ops:add/17+17#f32", "gradients:mul/17+17#f32"],
+    mutate: (b) =>
+      afterEach(
+        b,
+        onFloatOutputs(() => 0),
+      ),
+  },
+  {
+    name: "noise",
+    cases: ["ops:exp/17#f32"],
+    mutate: (b) =>
+      afterEach(
+        b,
+        onFloatOutputs((x, i) => x * (1 + 1e-5 * Math.sin(i + 1))),
+      ),
+  },
+  {
+    name: "float16-rounded",
+    cases: ["ops:matmul/7x13x11#f32", "gradients:conv2d/3x3#f32"],
+    mutate: (b) =>
+      afterEach(
+        b,
+        onFloatOutputs((x) => fromHalf(toHalf(x))),
+      ),
+  },
+  {
+    name: "float64 in float32",
+    cases: ["ops:exp/17#f64", "gradients:mul/17+17#f64"],
+    mutate: (b) => afterEach(b, onFloatOutputs(Math.fround)),
+  },
+  {
+    name: "NaN-swallowing",
+    cases: ["ops:relu/special-values#f32"],
+    mutate: (b) =>
+      afterEach(
+        b,
+        onFloatOutputs((x) => (Number.isNaN(x) ? 0 : x)),
+      ),
+  },
   {
     name: "throwing",
     cases: ["ops:relu/17#f32"],
@@ -280,7 +338,11 @@ export const wrongBackends: readonly Mutant[] = [
     cases: ["contract:write-read/int32"],
     mutate: (b) => ({ ...delegate(b), read: async (source) => Float32Array.from(await b.read(source)) }),
   },
-  { name: "readSync missing", cases: ["contract:interface"], mutate: (b) => ({ ...delegate(b), readSync: undefined as never }) },
+  {
+    name: "readSync missing",
+    cases: ["contract:interface"],
+    mutate: (b) => ({ ...delegate(b), readSync: undefined as never }),
+  },
   {
     name: "supports changes its mind",
     cases: ["contract:supports-is-pure"],
@@ -290,7 +352,10 @@ export const wrongBackends: readonly Mutant[] = [
         answer = !answer;
         return answer;
       };
-      return { ...delegate(b), kernels: { ...b.kernels, softmax: { ...(b.kernels.softmax as OptionalKernel<"softmax">), supports } } };
+      return {
+        ...delegate(b),
+        kernels: { ...b.kernels, softmax: { ...(b.kernels.softmax as OptionalKernel<"softmax">), supports } },
+      };
     },
   },
   {
@@ -325,31 +390,94 @@ export const wrongBackends: readonly Mutant[] = [
 /** Kernels with one mistake. */
 export const mutatedKernels: readonly Mutant[] = [
   // Convolutions
-  { name: "conv2d: pad sides swapped", cases: ["ops:conv2d/asymmetric"], mutate: misread("conv2d", (a) => ({ padding: swapSides(a.padding) })) },
-  { name: "conv2d: dilation ignored", cases: ["ops:conv2d/d2-p2"], mutate: misread("conv2d", () => ({ dilation: once })) },
-  { name: "conv2d: stride swapped", cases: ["ops:conv2d/2x3-s3x2"], mutate: misread("conv2d", (a) => ({ stride: swapPair(a.stride) })) },
-  { name: "conv2d: bias left out", cases: ["ops:conv2d/1x1-b"], mutate: rewritten("conv2d", (call, original) => original({ ...call, inputs: call.inputs.slice(0, 2) } as AnyCall)) },
-  { name: "conv2dGradInput: pad sides swapped", cases: ["gradients:conv2d/asymmetric"], mutate: misread("conv2dGradInput", (a) => ({ padding: swapSides(a.padding) })) },
-  { name: "conv2dGradInput: dilation ignored", cases: ["gradients:conv2d/d2-p2"], mutate: misread("conv2dGradInput", () => ({ dilation: once })) },
-  { name: "conv2dGradWeight: stride ignored", cases: ["gradients:conv2d/3x3-s2-p1-b"], mutate: misread("conv2dGradWeight", () => ({ stride: once })) },
-  { name: "conv2dGradWeight: groups ignored", cases: ["gradients:conv2d/g2-b"], mutate: misread("conv2dGradWeight", () => ({ groups: 1 })) },
-  { name: "conv2dGradInput as transposed convolution: stride swapped", cases: ["ops:convTranspose2d/g2-s3x2"], mutate: misread("conv2dGradInput", (a) => ({ stride: swapPair(a.stride) })) },
-  { name: "unfold2d: pad sides swapped", cases: ["ops:unfold2d/asymmetric"], mutate: misread("unfold2d", (a) => ({ window: { ...a.window, padding: swapSides(a.window.padding) } })) },
-  { name: "fold2d: dilation ignored", cases: ["ops:fold2d/3x3-d2"], mutate: misread("fold2d", (a) => ({ window: { ...a.window, dilation: once } })) },
+  {
+    name: "conv2d: pad sides swapped",
+    cases: ["ops:conv2d/asymmetric"],
+    mutate: misread("conv2d", (a) => ({ padding: swapSides(a.padding) })),
+  },
+  {
+    name: "conv2d: dilation ignored",
+    cases: ["ops:conv2d/d2-p2"],
+    mutate: misread("conv2d", () => ({ dilation: once })),
+  },
+  {
+    name: "conv2d: stride swapped",
+    cases: ["ops:conv2d/2x3-s3x2"],
+    mutate: misread("conv2d", (a) => ({ stride: swapPair(a.stride) })),
+  },
+  {
+    name: "conv2d: bias left out",
+    cases: ["ops:conv2d/1x1-b"],
+    mutate: rewritten("conv2d", (call, original) => original({ ...call, inputs: call.inputs.slice(0, 2) } as AnyCall)),
+  },
+  {
+    name: "conv2dGradInput: pad sides swapped",
+    cases: ["gradients:conv2d/asymmetric"],
+    mutate: misread("conv2dGradInput", (a) => ({ padding: swapSides(a.padding) })),
+  },
+  {
+    name: "conv2dGradInput: dilation ignored",
+    cases: ["gradients:conv2d/d2-p2"],
+    mutate: misread("conv2dGradInput", () => ({ dilation: once })),
+  },
+  {
+    name: "conv2dGradWeight: stride ignored",
+    cases: ["gradients:conv2d/3x3-s2-p1-b"],
+    mutate: misread("conv2dGradWeight", () => ({ stride: once })),
+  },
+  {
+    name: "conv2dGradWeight: groups ignored",
+    cases: ["gradients:conv2d/g2-b"],
+    mutate: misread("conv2dGradWeight", () => ({ groups: 1 })),
+  },
+  {
+    name: "conv2dGradInput as transposed convolution: stride swapped",
+    cases: ["ops:convTranspose2d/g2-s3x2"],
+    mutate: misread("conv2dGradInput", (a) => ({ stride: swapPair(a.stride) })),
+  },
+  {
+    name: "unfold2d: pad sides swapped",
+    cases: ["ops:unfold2d/asymmetric"],
+    mutate: misread("unfold2d", (a) => ({ window: { ...a.window, padding: swapSides(a.window.padding) } })),
+  },
+  {
+    name: "fold2d: dilation ignored",
+    cases: ["ops:fold2d/3x3-d2"],
+    mutate: misread("fold2d", (a) => ({ window: { ...a.window, dilation: once } })),
+  },
   // Pools
-  { name: "maxPool2d: the last tie wins", cases: ["ops:maxPool2dWithIndices/ties", "gradients:maxPool2d/ties"], mutate: lastTieInPool },
-  { name: "maxPool2d: NaN dropped", cases: ["ops:maxPool2d/nan"], mutate: withoutNaN("maxPool2d", Number.NEGATIVE_INFINITY) },
-  { name: "maxPool2d: padding is 0", cases: ["ops:maxPool2d/all-negative"], mutate: rewritten("maxPool2d", (call, original) => {
+  {
+    name: "maxPool2d: the last tie wins",
+    cases: ["ops:maxPool2dWithIndices/ties", "gradients:maxPool2d/ties"],
+    mutate: lastTieInPool,
+  },
+  {
+    name: "maxPool2d: NaN dropped",
+    cases: ["ops:maxPool2d/nan"],
+    mutate: withoutNaN("maxPool2d", Number.NEGATIVE_INFINITY),
+  },
+  {
+    name: "maxPool2d: padding is 0",
+    cases: ["ops:maxPool2d/all-negative"],
+    mutate: rewritten("maxPool2d", (call, original) => {
       original(call);
       const { padding } = call.attrs as Attrs<"maxPool2d">;
       const y = elements(call.outputs[0]);
       if (padding.some((p) => p > 0)) for (let i = 0; i < y.length; i++) y[i] = Math.max(y[i] as number, 0);
-    }) },
-  { name: "maxPool2dGrad: only where the maximum is positive", cases: ["gradients:maxPool2d/all-negative-ties"], mutate: rewritten("maxPool2dGrad", (call, original) => {
+    }),
+  },
+  {
+    name: "maxPool2dGrad: only where the maximum is positive",
+    cases: ["gradients:maxPool2d/all-negative-ties"],
+    mutate: rewritten("maxPool2dGrad", (call, original) => {
       original(call);
       elements(call.outputs[0]).fill(0);
-    }) },
-  { name: "maxPool2dGrad: shared positions overwritten", cases: ["gradients:maxPool2d/2x2-s1-overlap"], mutate: rewritten("maxPool2dGrad", ({ inputs, outputs }) => {
+    }),
+  },
+  {
+    name: "maxPool2dGrad: shared positions overwritten",
+    cases: ["gradients:maxPool2d/2x2-s1-overlap"],
+    mutate: rewritten("maxPool2dGrad", ({ inputs, outputs }) => {
       const [gy, indices, gx] = [elements(inputs[0]), elements(inputs[1]), elements(outputs[0])];
       const planes = (outputs[0] as { shape: readonly number[] }).shape.slice(0, 2).reduce((a, b) => a * b, 1);
       gx.fill(0);
@@ -357,70 +485,203 @@ export const mutatedKernels: readonly Mutant[] = [
         const plane = Math.floor(i / (gy.length / planes));
         gx[plane * (gx.length / planes) + (indices[i] as number)] = g;
       });
-    }) },
-  { name: "avgPool2d: countIncludePad ignored", cases: ["ops:avgPool2d/*without-padding#f32"], mutate: misread("avgPool2d", () => ({ countIncludePad: true })) },
-  { name: "avgPool2d: ceil mode's overhang counts", cases: ["ops:avgPool2d/*ceil#f32"], mutate: misread("avgPool2d", ({ padding: [t, b, l, r] }) => ({ padding: [t, b + 9, l, r + 9] as const })) },
-  { name: "avgPool2dGrad: countIncludePad ignored", cases: ["gradients:avgPool2d/*without-padding#f32"], mutate: misread("avgPool2dGrad", () => ({ countIncludePad: true })) },
+    }),
+  },
+  {
+    name: "avgPool2d: countIncludePad ignored",
+    cases: ["ops:avgPool2d/*without-padding#f32"],
+    mutate: misread("avgPool2d", () => ({ countIncludePad: true })),
+  },
+  {
+    name: "avgPool2d: ceil mode's overhang counts",
+    cases: ["ops:avgPool2d/*ceil#f32"],
+    mutate: misread("avgPool2d", ({ padding: [t, b, l, r] }) => ({ padding: [t, b + 9, l, r + 9] as const })),
+  },
+  {
+    name: "avgPool2dGrad: countIncludePad ignored",
+    cases: ["gradients:avgPool2d/*without-padding#f32"],
+    mutate: misread("avgPool2dGrad", () => ({ countIncludePad: true })),
+  },
   // Statistics
-  { name: "variance: divided by n - 1", cases: ["ops:variance/4x7-axes0#f32"], mutate: scaleOutput("variance", bessel(0)) },
+  {
+    name: "variance: divided by n - 1",
+    cases: ["ops:variance/4x7-axes0#f32"],
+    mutate: scaleOutput("variance", bessel(0)),
+  },
   { name: "variance: E[x²] - E[x]²", cases: ["ops:variance/far-from-0#f32"], mutate: cancellingVariance },
-  { name: "batchNorm: unbiased variance in the statistics", cases: ["ops:batchNorm/train-4x3#f32"], mutate: scaleOutput("batchNorm", bessel(2), 2) },
-  { name: "batchNorm: eps ignored", cases: ["ops:batchNorm/train-momentum-eps#f32"], mutate: misread("batchNorm", () => ({ eps: 0 })) },
-  { name: "batchNormGrad: eps ignored", cases: ["gradients:batchNorm/train-momentum-eps#f32"], mutate: misread("batchNormGrad", () => ({ eps: 0 })) },
-  { name: "localResponseNorm: window off by one", cases: ["ops:localResponseNorm/size4-even#f32"], mutate: misread("localResponseNorm", (a) => ({ size: a.size - 1 })) },
+  {
+    name: "batchNorm: unbiased variance in the statistics",
+    cases: ["ops:batchNorm/train-4x3#f32"],
+    mutate: scaleOutput("batchNorm", bessel(2), 2),
+  },
+  {
+    name: "batchNorm: eps ignored",
+    cases: ["ops:batchNorm/train-momentum-eps#f32"],
+    mutate: misread("batchNorm", () => ({ eps: 0 })),
+  },
+  {
+    name: "batchNormGrad: eps ignored",
+    cases: ["gradients:batchNorm/train-momentum-eps#f32"],
+    mutate: misread("batchNormGrad", () => ({ eps: 0 })),
+  },
+  {
+    name: "localResponseNorm: window off by one",
+    cases: ["ops:localResponseNorm/size4-even#f32"],
+    mutate: misread("localResponseNorm", (a) => ({ size: a.size - 1 })),
+  },
   { name: "softmax: maximum not subtracted", cases: ["ops:softmax/far-from-0#f32"], mutate: naiveSoftmax },
-  { name: "softmaxGrad: cross terms left out", cases: ["gradients:softmax/5-axis0#f32"], mutate: rewritten("softmaxGrad", ({ inputs, outputs }) => {
+  {
+    name: "softmaxGrad: cross terms left out",
+    cases: ["gradients:softmax/5-axis0#f32"],
+    mutate: rewritten("softmaxGrad", ({ inputs, outputs }) => {
       const [y, g, gx] = [elements(inputs[0]), elements(inputs[1]), elements(outputs[0])];
       for (let i = 0; i < gx.length; i++) gx[i] = (y[i] as number) * (1 - (y[i] as number)) * (g[i] as number);
-    }) },
-  { name: "crossEntropy: smoothing ignored", cases: ["ops:crossEntropy/smoothing#f32"], mutate: misread("crossEntropy", () => ({ labelSmoothing: 0 })) },
-  { name: "crossEntropyGrad: smoothing ignored", cases: ["gradients:crossEntropy/smoothing#f32"], mutate: misread("crossEntropyGrad", () => ({ labelSmoothing: 0 })) },
+    }),
+  },
+  {
+    name: "crossEntropy: smoothing ignored",
+    cases: ["ops:crossEntropy/smoothing#f32"],
+    mutate: misread("crossEntropy", () => ({ labelSmoothing: 0 })),
+  },
+  {
+    name: "crossEntropyGrad: smoothing ignored",
+    cases: ["gradients:crossEntropy/smoothing#f32"],
+    mutate: misread("crossEntropyGrad", () => ({ labelSmoothing: 0 })),
+  },
   // Reductions
   { name: "reduce: max drops NaN", cases: ["ops:max/nan#f32"], mutate: withoutNaN("reduce", Number.NEGATIVE_INFINITY) },
-  { name: "reduce: sum in float16", cases: ["ops:sum/all-negative#f32"], mutate: (b) => replace(b, "reduce", (call, original) => {
-      original(call);
-      onFloatOutputs((x) => fromHalf(toHalf(x)))(call);
-    }) },
+  {
+    name: "reduce: sum in float16",
+    cases: ["ops:sum/all-negative#f32"],
+    mutate: (b) =>
+      replace(b, "reduce", (call, original) => {
+        original(call);
+        onFloatOutputs((x) => fromHalf(toHalf(x)))(call);
+      }),
+  },
   { name: "argReduce: the last tie wins", cases: ["ops:argmax/ties#f32"], mutate: lastTieWins },
-  { name: "argReduce: NaN never wins", cases: ["ops:argmin/nan#f32"], mutate: (b) => replace(b, "argReduce", (call, original) => {
-      const data = elements(call.inputs[0]);
-      const kept = data.slice();
-      const { kind } = call.attrs as Attrs<"argReduce">;
-      for (let i = 0; i < data.length; i++) if (Number.isNaN(data[i])) data[i] = kind === "argmax" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-      original(call);
-      data.set(kept);
-    }) },
-  { name: "cumsum: wrong axis", cases: ["ops:cumsum/4x7-axis0#f32"], mutate: misread("cumsum", (a) => ({ axis: a.axis === 0 ? 1 : 0 })) },
+  {
+    name: "argReduce: NaN never wins",
+    cases: ["ops:argmin/nan#f32"],
+    mutate: (b) =>
+      replace(b, "argReduce", (call, original) => {
+        const data = elements(call.inputs[0]);
+        const kept = data.slice();
+        const { kind } = call.attrs as Attrs<"argReduce">;
+        for (let i = 0; i < data.length; i++)
+          if (Number.isNaN(data[i])) data[i] = kind === "argmax" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+        original(call);
+        data.set(kept);
+      }),
+  },
+  {
+    name: "cumsum: wrong axis",
+    cases: ["ops:cumsum/4x7-axis0#f32"],
+    mutate: misread("cumsum", (a) => ({ axis: a.axis === 0 ? 1 : 0 })),
+  },
   // Movement
-  { name: "slice: step ignored", cases: ["ops:slice/step-2#f32"], mutate: misread("slice", (a) => ({ step: a.step.map(Math.sign) })) },
+  {
+    name: "slice: step ignored",
+    cases: ["ops:slice/step-2#f32"],
+    mutate: misread("slice", (a) => ({ step: a.step.map(Math.sign) })),
+  },
   { name: "pad: value ignored", cases: ["ops:pad/asymmetric#f32"], mutate: misread("pad", () => ({ value: 0 })) },
-  { name: "pad: before and after swapped", cases: ["ops:pad/asymmetric#f32"], mutate: misread("pad", (a) => ({ before: a.after, after: a.before })) },
-  { name: "permute: inverse", cases: ["ops:permute/2x3x5-201#f32"], mutate: misread("permute", (a) => ({ perm: a.perm.map((_, i) => a.perm.indexOf(i)) })) },
-  { name: "concat: order reversed", cases: ["ops:concat/two-0#f32"], mutate: rewritten("concat", (call, original) => original({ ...call, inputs: [...call.inputs].reverse() } as unknown as AnyCall)) },
-  { name: "gather: indices clamped", cases: ["errors:gather/above"], mutate: withIndices("gather", 1, (i, n) => Math.min(Math.max(i, 0), n - 1)) },
-  { name: "gather: negative indices count from the end", cases: ["errors:gather/below"], mutate: withIndices("gather", 1, (i, n) => (i < 0 ? i + n : i)) },
-  { name: "scatterAdd: the last writer wins", cases: ["ops:scatterAdd/collisions#f32"], mutate: rewritten("scatterAdd", (call, original) => {
+  {
+    name: "pad: before and after swapped",
+    cases: ["ops:pad/asymmetric#f32"],
+    mutate: misread("pad", (a) => ({ before: a.after, after: a.before })),
+  },
+  {
+    name: "permute: inverse",
+    cases: ["ops:permute/2x3x5-201#f32"],
+    mutate: misread("permute", (a) => ({ perm: a.perm.map((_, i) => a.perm.indexOf(i)) })),
+  },
+  {
+    name: "concat: order reversed",
+    cases: ["ops:concat/two-0#f32"],
+    mutate: rewritten("concat", (call, original) =>
+      original({ ...call, inputs: [...call.inputs].reverse() } as unknown as AnyCall),
+    ),
+  },
+  {
+    name: "gather: indices clamped",
+    cases: ["errors:gather/above"],
+    mutate: withIndices("gather", 1, (i, n) => Math.min(Math.max(i, 0), n - 1)),
+  },
+  {
+    name: "gather: negative indices count from the end",
+    cases: ["errors:gather/below"],
+    mutate: withIndices("gather", 1, (i, n) => (i < 0 ? i + n : i)),
+  },
+  {
+    name: "scatterAdd: the last writer wins",
+    cases: ["ops:scatterAdd/collisions#f32"],
+    mutate: rewritten("scatterAdd", (call, original) => {
       if ((call.inputs[0] as { shape: readonly number[] }).shape.length !== 1) return original(call);
-      const [x, index, source, y] = [elements(call.inputs[0]), elements(call.inputs[1]), elements(call.inputs[2]), elements(call.outputs[0])];
+      const [x, index, source, y] = [
+        elements(call.inputs[0]),
+        elements(call.inputs[1]),
+        elements(call.inputs[2]),
+        elements(call.outputs[0]),
+      ];
       y.set(x);
       index.forEach((target, i) => {
         y[target] = (x[target] as number) + (source[i] as number);
       });
-    }) },
-  { name: "where: by arithmetic", cases: ["ops:where/special-values#f32"], mutate: rewritten("where", (call, original) => {
+    }),
+  },
+  {
+    name: "where: by arithmetic",
+    cases: ["ops:where/special-values#f32"],
+    mutate: rewritten("where", (call, original) => {
       original(call);
       if ((call.outputs[0] as { shape: readonly number[] }).shape.length !== 1) return;
-      const [c, a, b, y] = [...call.inputs.map(elements), elements(call.outputs[0])] as [HostArray, HostArray, HostArray, HostArray];
-      for (let i = 0; i < y.length; i++) y[i] = (c[i] as number) * (a[i % a.length] as number) + (1 - (c[i] as number)) * (b[i % b.length] as number);
-    }) },
+      const [c, a, b, y] = [...call.inputs.map(elements), elements(call.outputs[0])] as [
+        HostArray,
+        HostArray,
+        HostArray,
+        HostArray,
+      ];
+      for (let i = 0; i < y.length; i++)
+        y[i] = (c[i] as number) * (a[i % a.length] as number) + (1 - (c[i] as number)) * (b[i % b.length] as number);
+    }),
+  },
   // Pointwise
-  { name: "unary: round half away from zero", cases: ["ops:round/special-values#f32"], mutate: formula("unary", "round", (x) => Math.sign(x) * Math.floor(Math.abs(x) + 0.5)) },
-  { name: "unary: relu(NaN) = 0", cases: ["ops:relu/special-values#f32"], mutate: formula("unary", "relu", (x) => (x > 0 ? x : 0)) },
-  { name: "unary: sign(NaN) = 0", cases: ["ops:sign/special-values#f32"], mutate: formula("unary", "sign", (x) => (x > 0 ? 1 : x < 0 ? -1 : 0)) },
-  { name: "unary: log1p as log(1 + x)", cases: ["ops:log1p/near-0#f32"], mutate: formula("unary", "log1p", (x) => Math.log(Math.fround(1 + x))) },
-  { name: "unary: expm1 as exp(x) - 1", cases: ["ops:expm1/near-0#f32"], mutate: formula("unary", "expm1", (x) => Math.fround(Math.exp(x)) - 1) },
-  { name: "unary: tanh overflows", cases: ["ops:tanh/special-values#f32"], mutate: formula("unary", "tanh", (x) => 1 - 2 / (Math.exp(2 * x) + 1) + (x > 88 ? Number.NaN : 0)) },
-  { name: "unary: sigmoid overflows to NaN", cases: ["ops:sigmoid/special-values#f32"], mutate: formula("unary", "sigmoid", (x) => Math.fround(Math.exp(x)) / (1 + Math.fround(Math.exp(x)))) },
+  {
+    name: "unary: round half away from zero",
+    cases: ["ops:round/special-values#f32"],
+    mutate: formula("unary", "round", (x) => Math.sign(x) * Math.floor(Math.abs(x) + 0.5)),
+  },
+  {
+    name: "unary: relu(NaN) = 0",
+    cases: ["ops:relu/special-values#f32"],
+    mutate: formula("unary", "relu", (x) => Math.max(Number.isNaN(x) ? 0 : x, 0)),
+  },
+  {
+    name: "unary: sign(NaN) = 0",
+    cases: ["ops:sign/special-values#f32"],
+    mutate: formula("unary", "sign", (x) => (x > 0 ? 1 : x < 0 ? -1 : 0)),
+  },
+  {
+    name: "unary: log1p as log(1 + x)",
+    cases: ["ops:log1p/near-0#f32"],
+    mutate: formula("unary", "log1p", (x) => Math.log(Math.fround(1 + x))),
+  },
+  {
+    name: "unary: expm1 as exp(x) - 1",
+    cases: ["ops:expm1/near-0#f32"],
+    mutate: formula("unary", "expm1", (x) => Math.fround(Math.exp(x)) - 1),
+  },
+  {
+    name: "unary: tanh overflows",
+    cases: ["ops:tanh/special-values#f32"],
+    mutate: formula("unary", "tanh", (x) => 1 - 2 / (Math.exp(2 * x) + 1) + (x > 88 ? Number.NaN : 0)),
+  },
+  {
+    name: "unary: sigmoid overflows to NaN",
+    cases: ["ops:sigmoid/special-values#f32"],
+    mutate: formula("unary", "sigmoid", (x) => Math.fround(Math.exp(x)) / (1 + Math.fround(Math.exp(x)))),
+  },
   {
     name: "unary: erf of Abramowitz and Stegun 7.1.26, good to 1.5e-7",
     cases: ["ops:erf/near-0#f32"],
@@ -430,29 +691,75 @@ export const mutatedKernels: readonly Mutant[] = [
       return Math.sign(x) * (1 - p * Math.exp(-x * x));
     }),
   },
-  { name: "activation: gelu by tanh", cases: ["ops:gelu/wide#f32"], mutate: formula("activation", "gelu", (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))) },
-  { name: "activation: softplus overflows", cases: ["ops:softplus/special-values#f32"], mutate: formula("activation", "softplus", (x) => Math.log(1 + Math.fround(Math.exp(x)))) },
-  { name: "activation: alpha ignored", cases: ["ops:elu/*alpha0.5#f32"], mutate: misread("activation", () => ({ alpha: 1 })) },
-  { name: "activationGrad: alpha ignored", cases: ["gradients:leakyRelu/*slope0.25#f32"], mutate: misread("activationGrad", () => ({ alpha: 0.01 })) },
-  { name: "binary: max ignores NaN", cases: ["ops:maximum/special-values#f32"], mutate: rewritten("binary", (call, original) => {
+  {
+    name: "activation: gelu by tanh",
+    cases: ["ops:gelu/wide#f32"],
+    mutate: formula(
+      "activation",
+      "gelu",
+      (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    ),
+  },
+  {
+    name: "activation: softplus overflows",
+    cases: ["ops:softplus/special-values#f32"],
+    mutate: formula("activation", "softplus", (x) => Math.log(1 + Math.fround(Math.exp(x)))),
+  },
+  {
+    name: "activation: alpha ignored",
+    cases: ["ops:elu/*alpha0.5#f32"],
+    mutate: misread("activation", () => ({ alpha: 1 })),
+  },
+  {
+    name: "activationGrad: alpha ignored",
+    cases: ["gradients:leakyRelu/*slope0.25#f32"],
+    mutate: misread("activationGrad", () => ({ alpha: 0.01 })),
+  },
+  {
+    name: "binary: max ignores NaN",
+    cases: ["ops:maximum/special-values#f32"],
+    mutate: rewritten("binary", (call, original) => {
       original(call);
       if ((call.attrs as Attrs<"binary">).kind !== "max") return;
       const [a, b, y] = [elements(call.inputs[0]), elements(call.inputs[1]), elements(call.outputs[0])];
-      if (a.length === y.length && b.length === y.length) for (let i = 0; i < y.length; i++) y[i] = (a[i] as number) > (b[i] as number) ? (a[i] as number) : (b[i] as number);
-    }) },
-  { name: "compare: le is lt", cases: ["ops:le/65+65#f32"], mutate: misread("compare", (a) => ({ kind: a.kind === "le" ? "lt" : a.kind })) },
+      if (a.length === y.length && b.length === y.length)
+        for (let i = 0; i < y.length; i++)
+          y[i] = Number.isNaN(a[i]) ? (b[i] as number) : Math.max(a[i] as number, b[i] as number);
+    }),
+  },
+  {
+    name: "compare: le is lt",
+    cases: ["ops:le/65+65#f32"],
+    mutate: misread("compare", (a) => ({ kind: a.kind === "le" ? "lt" : a.kind })),
+  },
   { name: "clamp: bounds swapped with NaN", cases: ["ops:clamp/special-values#f32"], mutate: withoutNaN("clamp", 0) },
-  { name: "cast: rounds to nearest", cases: ["ops:cast/truncates#f32"], mutate: rewritten("cast", (call, original) => {
+  {
+    name: "cast: rounds to nearest",
+    cases: ["ops:cast/truncates#f32"],
+    mutate: rewritten("cast", (call, original) => {
       original(call);
       const [x, y] = [elements(call.inputs[0]), elements(call.outputs[0])];
       if (call.outputs[0]?.dtype === "int32") for (let i = 0; i < y.length; i++) y[i] = Math.round(x[i] as number);
-    }) },
-  { name: "matmul: transposeB ignored", cases: ["ops:matmul/transpose-b#f32"], mutate: misread("matmul", () => ({ transposeB: false })) },
+    }),
+  },
+  {
+    name: "matmul: transposeB ignored",
+    cases: ["ops:matmul/transpose-b#f32"],
+    mutate: misread("matmul", () => ({ transposeB: false })),
+  },
   // Random numbers
-  { name: "randomBits: offset ignored", cases: ["random:random-bits/64"], mutate: misread("randomBits", () => ({ offset: 0 })) },
-  { name: "randomBits: one bit off in the last of 65", cases: ["random:random-bits/65"], mutate: rewritten("randomBits", (call, original) => {
+  {
+    name: "randomBits: offset ignored",
+    cases: ["random:random-bits/64"],
+    mutate: misread("randomBits", () => ({ offset: 0 })),
+  },
+  {
+    name: "randomBits: one bit off in the last of 65",
+    cases: ["random:random-bits/65"],
+    mutate: rewritten("randomBits", (call, original) => {
       original(call);
       const data = elements(call.outputs[0]);
       data[data.length - 1] = (data[data.length - 1] as number) ^ 1;
-    }) },
+    }),
+  },
 ];

@@ -28,9 +28,11 @@ export const number = (where: string, value: Json): number => {
   return value;
 };
 
-export const numbers = (where: string, value: Json): readonly number[] => list(where, value).map((item, i) => number(`${where}[${i}]`, item));
+export const numbers = (where: string, value: Json): readonly number[] =>
+  list(where, value).map((item, i) => number(`${where}[${i}]`, item));
 
-export const texts = (where: string, value: Json): readonly string[] => list(where, value).map((item, i) => text(`${where}[${i}]`, item));
+export const texts = (where: string, value: Json): readonly string[] =>
+  list(where, value).map((item, i) => text(`${where}[${i}]`, item));
 
 /** The attributes of one case, in PyTorch's names and forms: a pair may be one number, a missing one its default. */
 export interface Attributes {

@@ -1,8 +1,9 @@
 /**
  * Golden vectors of single operators: what each one is called here. Names and attributes on the left are PyTorch's.
  */
-import * as core from "@striate/core";
+
 import type { Tensor } from "@striate/core";
+import * as core from "@striate/core";
 import type { PublicOpName } from "../cases/index.js";
 import type { Attributes } from "./attributes.js";
 import { VectorFormatError } from "./safetensors.js";
@@ -43,7 +44,10 @@ const reduction = (op: PublicOpName, f: (x: Tensor, axes: Axes, options: { keepD
 
 const reductions = ["mean", "sum", "none"] as const;
 
-const loss = (op: PublicOpName, f: (x: Tensor, target: Tensor, options: { reduction: core.Reduction; beta: number }) => Tensor): VectorOp => ({
+const loss = (
+  op: PublicOpName,
+  f: (x: Tensor, target: Tensor, options: { reduction: core.Reduction; beta: number }) => Tensor,
+): VectorOp => ({
   op,
   run: (inputs, attrs) => ({
     y: f(need(inputs, "x"), need(inputs, "target"), {
@@ -132,7 +136,12 @@ export const vectorOps: Readonly<Record<string, VectorOp>> = {
   softmax: unary("softmax", (x, attrs) => core.softmax(x, attrs.number("dim", -1))),
   log_softmax: unary("logSoftmax", (x, attrs) => core.logSoftmax(x, attrs.number("dim", -1))),
 
-  permute: unary("permute", (x, attrs) => core.permute(x, attrs.numbers("dims").map((d) => (d < 0 ? d + x.rank : d)))),
+  permute: unary("permute", (x, attrs) =>
+    core.permute(
+      x,
+      attrs.numbers("dims").map((d) => (d < 0 ? d + x.rank : d)),
+    ),
+  ),
   slice: unary("slice", (x, attrs) =>
     core.slice(x, {
       begin: clipped(attrs.numbers("begin"), x.shape),
@@ -174,13 +183,20 @@ export const vectorOps: Readonly<Record<string, VectorOp>> = {
       }),
     }),
   },
-  max_pool2d: unary("maxPool2d", (x, attrs) => core.maxPool2d(x, { ...poolOptions(attrs), dilation: attrs.pair("dilation", 1) })),
+  max_pool2d: unary("maxPool2d", (x, attrs) =>
+    core.maxPool2d(x, { ...poolOptions(attrs), dilation: attrs.pair("dilation", 1) }),
+  ),
   avg_pool2d: unary("avgPool2d", (x, attrs) =>
     core.avgPool2d(x, { ...poolOptions(attrs), countIncludePad: attrs.flag("count_include_pad", true) }),
   ),
-  adaptive_avg_pool2d: unary("adaptiveAvgPool2d", (x, attrs) => core.adaptiveAvgPool2d(x, attrs.pair("output_size", 1))),
+  adaptive_avg_pool2d: unary("adaptiveAvgPool2d", (x, attrs) =>
+    core.adaptiveAvgPool2d(x, attrs.pair("output_size", 1)),
+  ),
   upsample2d: unary("upsample2d", (x, attrs) =>
-    core.upsample2d(x, { scale: attrs.number("scale", 2), mode: attrs.text("mode", ["nearest", "bilinear"] as const, "nearest") }),
+    core.upsample2d(x, {
+      scale: attrs.number("scale", 2),
+      mode: attrs.text("mode", ["nearest", "bilinear"] as const, "nearest"),
+    }),
   ),
 
   batch_norm: {
@@ -209,14 +225,22 @@ export const vectorOps: Readonly<Record<string, VectorOp>> = {
       const x = need(inputs, "x");
       const dimensions = attrs.number("normalized_ndim", 1);
       return {
-        y: core.layerNorm(x, { ...affine(inputs), normalizedShape: x.shape.slice(x.rank - dimensions), eps: attrs.number("eps", 1e-5) }),
+        y: core.layerNorm(x, {
+          ...affine(inputs),
+          normalizedShape: x.shape.slice(x.rank - dimensions),
+          eps: attrs.number("eps", 1e-5),
+        }),
       };
     },
   },
   group_norm: {
     op: "groupNorm",
     run: (inputs, attrs) => ({
-      y: core.groupNorm(need(inputs, "x"), { ...affine(inputs), groups: attrs.number("groups", 1), eps: attrs.number("eps", 1e-5) }),
+      y: core.groupNorm(need(inputs, "x"), {
+        ...affine(inputs),
+        groups: attrs.number("groups", 1),
+        eps: attrs.number("eps", 1e-5),
+      }),
     }),
   },
   local_response_norm: unary("localResponseNorm", (x, attrs) =>

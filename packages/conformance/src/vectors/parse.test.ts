@@ -40,14 +40,28 @@ describe("parseOperators", () => {
 });
 
 describe("parseJsonVectors", () => {
-  const training = { net: "ann", optimizer: "sgd", options: {}, batch: 2, steps: 1, parameters: [["1.weight", [2, 3]]], loss: [1] };
+  const training = {
+    net: "ann",
+    optimizer: "sgd",
+    options: {},
+    batch: 2,
+    steps: 1,
+    parameters: [["1.weight", [2, 3]]],
+    loss: [1],
+  };
 
   test("tells by the contents what a file holds", () => {
     const optimizers = [{ optimizer: "sgd", options: { lr: 0.1 }, initial: [1], grads: [[1]], params: [[0.9]] }];
     expect(parseJsonVectors(JSON.stringify(optimizers), "o")?.optimizers?.[0]).toMatchObject({ id: "o/0/sgd(lr=0.1)" });
     const schedules = [{ schedule: "step", base_lr: 0.4, options: { step_size: 10 }, lr: [0.4] }];
-    expect(parseJsonVectors(JSON.stringify(schedules), "s")?.schedules?.[0]).toMatchObject({ baseLr: 0.4, metric: undefined });
-    expect(parseJsonVectors(JSON.stringify(training), "t")?.trainings?.[0]).toMatchObject({ net: "ann", lossFloat32: [] });
+    expect(parseJsonVectors(JSON.stringify(schedules), "s")?.schedules?.[0]).toMatchObject({
+      baseLr: 0.4,
+      metric: undefined,
+    });
+    expect(parseJsonVectors(JSON.stringify(training), "t")?.trainings?.[0]).toMatchObject({
+      net: "ann",
+      lossFloat32: [],
+    });
     expect(parseJsonVectors('{"resnet18": {}}', "shapes")).toBeUndefined();
   });
 

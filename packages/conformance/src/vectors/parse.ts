@@ -1,5 +1,5 @@
 /** Golden vectors as data: what files of this format hold. */
-import { attributes, type Attributes, type Json, list, number, numbers, record, text, texts } from "./attributes.js";
+import { type Attributes, attributes, type Json, list, number, numbers, record, text, texts } from "./attributes.js";
 import { parseSafetensors, type StoredTensor, VectorFormatError } from "./safetensors.js";
 
 /** One case of an `ops/NAME.safetensors`. */
@@ -82,7 +82,14 @@ export interface Vectors {
   readonly unreadable: readonly { readonly file: string; readonly reason: string }[];
 }
 
-export const noVectors: Vectors = { operators: [], optimizers: [], schedules: [], trainings: [], models: [], unreadable: [] };
+export const noVectors: Vectors = {
+  operators: [],
+  optimizers: [],
+  schedules: [],
+  trainings: [],
+  models: [],
+  unreadable: [],
+};
 
 export const mergeVectors = (parts: readonly Partial<Vectors>[]): Vectors => ({
   operators: parts.flatMap((part) => part.operators ?? []),
@@ -132,7 +139,8 @@ export const parseOperators = (bytes: Uint8Array): OperatorVector[] => {
   });
 };
 
-const matrix = (where: string, value: Json): number[][] => list(where, value).map((row, i) => [...numbers(`${where}[${i}]`, row)]);
+const matrix = (where: string, value: Json): number[][] =>
+  list(where, value).map((row, i) => [...numbers(`${where}[${i}]`, row)]);
 
 const numberMap = (where: string, value: Json): Map<string, number> =>
   new Map(Object.entries(record(where, value)).map(([name, item]) => [name, number(`${where}.${name}`, item)]));

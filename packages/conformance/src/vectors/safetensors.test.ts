@@ -10,13 +10,25 @@ const file = (header: unknown, data: readonly number[] = [], length?: number): U
   return bytes;
 };
 
-const entry = (dtype: string, shape: unknown, begin: unknown, end: unknown) => ({ dtype, shape, data_offsets: [begin, end] });
+const entry = (dtype: string, shape: unknown, begin: unknown, end: unknown) => ({
+  dtype,
+  shape,
+  data_offsets: [begin, end],
+});
 const eight = [0, 0, 128, 63, 255, 255, 255, 255];
 
 describe("parseSafetensors", () => {
   test("reads tensors of several types, and strings of metadata", () => {
     const { tensors, metadata } = parseSafetensors(
-      file({ __metadata__: { cases: "[]" }, x: entry("F32", [1], 0, 4), i: entry("I32", [], 4, 8), none: entry("U8", [0, 3], 8, 8) }, eight),
+      file(
+        {
+          __metadata__: { cases: "[]" },
+          x: entry("F32", [1], 0, 4),
+          i: entry("I32", [], 4, 8),
+          none: entry("U8", [0, 3], 8, 8),
+        },
+        eight,
+      ),
     );
     expect(metadata.get("cases")).toBe("[]");
     expect([...(tensors.get("x")?.values ?? [])]).toEqual([1]);
@@ -41,7 +53,11 @@ describe("parseSafetensors", () => {
     ["an unknown type", file({ x: entry("F8", [4], 0, 4) }, [0, 0, 0, 0]), /unknown dtype F8/],
     ["a negative size", file({ x: entry("F32", [-1], 0, 4) }, [0, 0, 0, 0]), /is no shape/],
     ["a size that overflows", file({ x: entry("F32", [2 ** 40, 2 ** 40], 0, 4) }, [0, 0, 0, 0]), /takes .* bytes/],
-    ["offsets of the wrong length", file({ x: entry("F32", [2], 0, 4) }, [0, 0, 0, 0]), /takes 8 bytes, its offsets span 4/],
+    [
+      "offsets of the wrong length",
+      file({ x: entry("F32", [2], 0, 4) }, [0, 0, 0, 0]),
+      /takes 8 bytes, its offsets span 4/,
+    ],
     ["one offset", file({ x: { dtype: "F32", shape: [1], data_offsets: [0] } }, [0, 0, 0, 0]), /are no offsets/],
     ["a hole", file({ x: entry("U8", [1], 0, 1), y: entry("U8", [1], 2, 3) }, [0, 0, 0]), /a hole or an overlap/],
     ["an overlap", file({ x: entry("U8", [2], 0, 2), y: entry("U8", [2], 1, 3) }, [0, 0, 0]), /a hole or an overlap/],

@@ -56,7 +56,8 @@ interface Span {
 const parseEntry = (name: string, entry: unknown, view: DataView): { span: Span; tensor: () => StoredTensor } => {
   if (!isRecord(entry)) return fail(`${name}: its entry is no object`);
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== "string" || !Object.hasOwn(widths, dtype)) return fail(`${name}: unknown dtype ${String(dtype)}`);
+  if (typeof dtype !== "string" || !Object.hasOwn(widths, dtype))
+    return fail(`${name}: unknown dtype ${String(dtype)}`);
   if (!isCounts(shape)) return fail(`${name}: ${JSON.stringify(shape)} is no shape`);
   if (!isCounts(offsets) || offsets.length !== 2) return fail(`${name}: ${JSON.stringify(offsets)} are no offsets`);
   const known = dtype as StoredTensor["dtype"];
@@ -64,12 +65,18 @@ const parseEntry = (name: string, entry: unknown, view: DataView): { span: Span;
   const count = shape.reduce((a, b) => a * b, 1);
   const bytes = count * widths[known];
   if (!Number.isSafeInteger(bytes) || end - begin !== bytes)
-    return fail(`${name}: ${dtype} of shape [${shape.join(", ")}] takes ${bytes} bytes, its offsets span ${end - begin}`);
+    return fail(
+      `${name}: ${dtype} of shape [${shape.join(", ")}] takes ${bytes} bytes, its offsets span ${end - begin}`,
+    );
   const read = readers[known];
   const width = widths[known];
   return {
     span: { begin, end },
-    tensor: () => ({ dtype: known, shape, values: Float64Array.from({ length: count }, (_, i) => read(view, begin + i * width)) }),
+    tensor: () => ({
+      dtype: known,
+      shape,
+      values: Float64Array.from({ length: count }, (_, i) => read(view, begin + i * width)),
+    }),
   };
 };
 
@@ -95,7 +102,8 @@ export const parseSafetensors = (bytes: Uint8Array): SafetensorsFile => {
   const entries = [...header].map(([name, entry]) => ({ name, ...parseEntry(name, entry, view) }));
   let expected = 0;
   for (const { name, span } of entries.toSorted((a, b) => a.span.begin - b.span.begin || a.span.end - b.span.end)) {
-    if (span.begin !== expected) return fail(`${name}: starts at ${span.begin}, expected ${expected}: a hole or an overlap`);
+    if (span.begin !== expected)
+      return fail(`${name}: starts at ${span.begin}, expected ${expected}: a hole or an overlap`);
     expected = span.end;
   }
   if (expected !== view.byteLength) return fail(`the tensors end at ${expected}, the data at ${view.byteLength}`);

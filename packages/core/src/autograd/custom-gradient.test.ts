@@ -54,7 +54,7 @@ describe("customGradient", () => {
 
   test("is differentiated a second time through its backward", async () => {
     const cube = customGradient("cube", {
-      forward: (x) => ({ value: (x as Tensor).pow(3) }),
+      forward: (x) => ({ value: x.pow(3) }),
       backward: ({ grad, inputs: [x] }) => [grad.mul((x as Tensor).square()).mul(3)],
     });
     const x = vector(2);
@@ -65,7 +65,7 @@ describe("customGradient", () => {
   test("forward may return an input, or a tensor from outside", async () => {
     const x = vector(1, 2);
     const reversed = customGradient("reversed", {
-      forward: (t) => ({ value: t as Tensor }),
+      forward: (t) => ({ value: t }),
       backward: ({ grad }) => [grad.neg()],
     });
     const y = reversed(x);
@@ -76,7 +76,7 @@ describe("customGradient", () => {
 
   test("a gradient that is itself a saved input carries no history", () => {
     const own = customGradient("own", {
-      forward: (x) => ({ value: (x as Tensor).exp() }),
+      forward: (x) => ({ value: x.exp() }),
       backward: ({ inputs: [x] }) => [x as Tensor],
     });
     const x = vector(1, 2).setRequiresGrad(true);
@@ -86,7 +86,7 @@ describe("customGradient", () => {
 
   test("an integer result has no gradient and keeps nothing alive", () => {
     const position = customGradient("position", {
-      forward: (x) => ({ value: (x as Tensor).argmax() }),
+      forward: (x) => ({ value: x.argmax() }),
       backward: ({ grad }) => [grad],
     });
     const x = vector(1, 2).setRequiresGrad(true);
@@ -98,7 +98,7 @@ describe("customGradient", () => {
 
   test("null means no gradient", async () => {
     const first = customGradient("first", {
-      forward: (a) => ({ value: (a as Tensor).mul(2) }),
+      forward: (a) => ({ value: a.mul(2) }),
       backward: ({ grad }) => [grad, null],
     });
     const [a, b] = [vector(1), vector(2)];
@@ -107,7 +107,7 @@ describe("customGradient", () => {
 
   test("refuses the wrong number of gradients, wrong shapes, and disposed inputs", () => {
     const wrong = (backward: (grad: Tensor) => (Tensor | null)[]): ((x: Tensor) => Tensor) =>
-      customGradient("wrong", { forward: (x) => ({ value: (x as Tensor).mul(2) }), backward: (c) => backward(c.grad) });
+      customGradient("wrong", { forward: (x) => ({ value: x.mul(2) }), backward: (c) => backward(c.grad) });
     const x = vector(1, 2);
     const run = (f: (x: Tensor) => Tensor) => () => valueAndGrad(() => f(x).sum(), [x]);
     expect(run(wrong(() => []))).toThrow(/^wrong: backward gave 0 gradients for 1 inputs/);

@@ -17,7 +17,7 @@ const x = tensor(Float64Array.of(1, 2, 3, 4, 5), { backend });
 /** x² whose gradient is off by a factor at one element. */
 const square = (factor: number, at: number): ((x: Tensor) => Tensor) =>
   customGradient("square", {
-    forward: (t) => ({ value: (t as Tensor).square() }),
+    forward: (t) => ({ value: t.square() }),
     backward: ({ grad, inputs: [t] }) => {
       const scale = tensor(
         Float64Array.from({ length: 5 }, (_, i) => (i === at ? factor : 1)),

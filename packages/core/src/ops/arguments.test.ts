@@ -26,13 +26,11 @@ const cached =
     made.set(key, tensor);
     return tensor;
   };
-const [f, double, int, byte, bool] = (["float32", "float64", "int32", "uint8", "bool"] as const).map(cached) as [
-  ReturnType<typeof cached>,
-  ReturnType<typeof cached>,
-  ReturnType<typeof cached>,
-  ReturnType<typeof cached>,
-  ReturnType<typeof cached>,
-];
+const f = cached("float32");
+const double = cached("float64");
+const int = cached("int32");
+const byte = cached("uint8");
+const bool = cached("bool");
 
 const [image, matrix, labels, flags] = [f(1, 4, 5, 5), f(2, 3), int(2), bool(2)];
 

@@ -21,7 +21,7 @@ const reductions: { readonly [R in Reduction]: (loss: Tensor) => Tensor } = {
 
 /** @throws ArgumentError */
 const expectReduction = (op: string, { reduction = "mean" }: LossOptions): void => {
-  if (!(reduction in reductions))
+  if (!Object.hasOwn(reductions, reduction))
     throw new ArgumentError(`${op}: reduction is ${reduction}, expected ${Object.keys(reductions).join(", ")}`);
 };
 

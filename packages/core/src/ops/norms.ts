@@ -1,4 +1,4 @@
-import type { Shape } from "../backend.js";
+import type { Attrs, Shape } from "../backend.js";
 import { defineOp, dispatch, expectArguments } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, ShapeError } from "../errors.js";
@@ -68,20 +68,39 @@ export const groupNorm = /* @__PURE__ */ scoped((x: Tensor, options: GroupNormOp
   return affine(normalized, weight?.reshape(perChannel), bias?.reshape(perChannel));
 });
 
+/** Sums over `size` neighbouring channels, of which `before` come before: zeros in front and behind, then shifted copies. */
+const channelSums = (x: Tensor, size: number, before: number): Tensor => {
+  const at = (value: number): number[] => x.shape.map((_, i) => (i === 1 ? value : 0));
+  const padded = x.pad({ before: at(before), after: at(size - 1 - before) });
+  const channels = x.shape[1] as number;
+  const shifted = (by: number): Tensor =>
+    padded.slice({ begin: at(by), end: padded.shape.map((n, i) => (i === 1 ? by + channels : n)) });
+  let sum = shifted(0);
+  for (let by = 1; by < size; by++) sum = sum.add(shifted(by));
+  return sum;
+};
+
+/** k + alpha · Σ x² */
+const lrnBase = (x: Tensor, { size, alpha, k }: Attrs<"localResponseNorm">): Tensor =>
+  channelSums(x.square(), size, Math.floor(size / 2))
+    .mul(alpha)
+    .add(k);
+
 const lrnRule = defineOp({
   name: "localResponseNorm",
-  // Zero channels in front and behind, then a sum of shifted copies.
-  decompose: ([input], { size, alpha, beta, k }) => {
+  saves: { inputs: [0] },
+  gradient: (c) => {
+    const [x, g] = [c.input(0), c.grad()];
+    const { size, alpha, beta } = c.attrs;
+    const base = lrnBase(x, c.attrs);
+    const scaled = g.mul(base.pow(-beta));
+    // Each x takes part in the sums of the channels that it lies in the window of: the window mirrored.
+    const through = channelSums(scaled.mul(x).div(base), size, size - 1 - Math.floor(size / 2));
+    return [scaled.sub(x.mul(through).mul(2 * alpha * beta))];
+  },
+  decompose: ([input], attrs) => {
     const x = input as Tensor;
-    const at = (value: number): number[] => x.shape.map((_, i) => (i === 1 ? value : 0));
-    const before = Math.floor(size / 2);
-    const padded = x.square().pad({ before: at(before), after: at(size - 1 - before) });
-    const channels = x.shape[1] as number;
-    const shifted = (by: number): Tensor =>
-      padded.slice({ begin: at(by), end: padded.shape.map((n, i) => (i === 1 ? by + channels : n)) });
-    let sum = shifted(0);
-    for (let by = 1; by < size; by++) sum = sum.add(shifted(by));
-    return [x.div(sum.mul(alpha).add(k).pow(beta))];
+    return [x.div(lrnBase(x, attrs).pow(attrs.beta))];
   },
 });
 

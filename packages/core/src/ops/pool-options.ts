@@ -8,7 +8,7 @@ export interface PoolOptions {
   readonly kernel: PairLike;
   /** Default: the kernel. */
   readonly stride?: PairLike | undefined;
-  /** Less than the dilated kernel, so that every window sees the image. Default 0. */
+  /** Less than the dilated kernel, and such that every window sees the image. Default 0. */
   readonly padding?: PaddingLike | undefined;
   /** Default 1. */
   readonly dilation?: PairLike | undefined;

@@ -17,7 +17,7 @@ const derivatives: { readonly [K in UnaryKind]: Derivative } = {
   abs: { of: "x", gradient: (x, g) => g.mul(x.sign()) },
   sign: stepFunction,
   square: { of: "x", gradient: (x, g) => g.mul(x).mul(2) },
-  relu: { of: "y", gradient: (y, g) => y.reluGrad(g) },
+  relu: { of: "y", gradient: (y, g) => reluGrad(y, g) },
   floor: stepFunction,
   ceil: stepFunction,
   round: stepFunction,

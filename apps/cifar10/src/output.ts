@@ -1,0 +1,31 @@
+import { mkdir, mkdtemp, rmdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+
+/** What was trained cannot be written where it should go. */
+export class OutputError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "OutputError";
+  }
+}
+
+/**
+ * Makes the folder and sees that a file can be written in it: better known before training than after it. It tries,
+ * because permission bits tell nothing of a full or read-only disk.
+ *
+ * @throws OutputError
+ */
+export const prepareOutput = async (folder: string): Promise<void> => {
+  try {
+    await mkdir(folder, { recursive: true });
+    await rmdir(await mkdtemp(join(folder, ".try-")));
+  } catch (error) {
+    throw new OutputError(`cannot write to the folder ${folder}: ${(error as Error).message}`, { cause: error });
+  }
+};
+
+/** @throws OutputError if a folder has the name of the file, which could then not take its place. */
+export const expectReplaceable = async (file: string): Promise<void> => {
+  const found = await stat(file).catch(() => undefined);
+  if (found?.isDirectory()) throw new OutputError(`cannot write ${file}: it is a folder`);
+};
