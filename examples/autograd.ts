@@ -16,11 +16,20 @@ const second = valueAndGrad(() => (valueAndGrad(f, [x], { createGraph: true }).g
 console.log("f''  =", await second.grads[0]?.toArray());
 
 // A convolution, with the gradient that autograd gives compared with finite differences.
-const image = tensor([[[[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 1, 1, 0], [0, 1, 1, 0, 0]]]], {
-  backend,
-  dtype: "float64",
-});
-const kernel = tensor([[[[1, 0, 1], [0, 1, 0], [1, 0, 1]]]], { backend, dtype: "float64" });
+const pixels = [
+  [1, 1, 1, 0, 0],
+  [0, 1, 1, 1, 0],
+  [0, 0, 1, 1, 1],
+  [0, 0, 1, 1, 0],
+  [0, 1, 1, 0, 0],
+];
+const weights = [
+  [1, 0, 1],
+  [0, 1, 0],
+  [1, 0, 1],
+];
+const image = tensor(pixels, { backend, dtype: "float64" }).reshape([1, 1, 5, 5]);
+const kernel = tensor(weights, { backend, dtype: "float64" }).reshape([1, 1, 3, 3]);
 console.log("conv =", JSON.stringify(await scope(() => image.conv2d(kernel)).toArray()));
 console.log("gradient check:", await gradcheck((i, k) => i.conv2d(k).square(), [image, kernel]));
 backend.dispose();

@@ -4,21 +4,24 @@ import { batchNorm2d, conv2d, flatten, gelu, init, type Layer, linear, maxPool2d
 /** The fully connected half of the comparison: 3072-512-10, 1,578,506 parameters. */
 export const ann = (): Layer => sequential([flatten(), linear(3072, 512), relu(), linear(512, 10)]);
 
+/** Initial values for layers before a ReLU (K. He et al., 2015). */
+const heInit = { weightInit: init.kaimingUniform(), biasInit: init.constant(0) } as const;
+
 /** LeNet-5 (LeCun et al. 1998) in its modern form for colour: max pooling, ReLU, softmax; 62,006 parameters. */
 export const lenet5 = (): Layer =>
   sequential([
-    conv2d(3, 6, 5),
+    conv2d(3, 6, 5, heInit),
     relu(),
     maxPool2d(2),
-    conv2d(6, 16, 5),
+    conv2d(6, 16, 5, heInit),
     relu(),
     maxPool2d(2),
     flatten(),
-    linear(400, 120),
+    linear(400, 120, heInit),
     relu(),
-    linear(120, 84),
+    linear(120, 84, heInit),
     relu(),
-    linear(84, 10),
+    linear(84, 10, heInit),
   ]);
 
 /** Widths of the three groups of the speed net. */
@@ -42,13 +45,13 @@ const group =
   };
 
 /**
- * The speed net of K. Jordan, arXiv 2404.00498: a fixed whitening convolution, three groups of two convolutions,
- * logits divided by 9. The whitening filters are the caller's to set (`whiten.weight`, which gets no gradient).
+ * The speed net of K. Jordan, arXiv 2404.00498: a whitening convolution, three groups of two convolutions, logits
+ * divided by 9. `filters` [24, 3, 2, 2] are what `whiten.weight` begins with, and should be frozen at.
  */
 export const speedNet =
-  (widths: Widths): Layer =>
+  (widths: Widths, filters: Float32Array): Layer =>
   (m) => {
-    const whiten = m.child("whiten", conv2d(3, 24, 2));
+    const whiten = m.child("whiten", conv2d(3, 24, 2, { weightInit: ({ values }) => values.set(filters) }));
     const activation = m.child("activation", gelu());
     const groups = widths.map((width, i) => m.child(`group${i + 1}`, group(widths[i - 1] ?? 24, width)));
     const head = m.child("head", linear(widths[2], 10, { bias: false }));

@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rmdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 /** What was trained cannot be written where it should go. */
 export class OutputError extends Error {
@@ -9,6 +9,23 @@ export class OutputError extends Error {
   }
 }
 
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+
+/** As mkdir with `recursive`, which never returns where a folder cannot be made although its parent is there (/proc). */
+const makeFolder = async (folder: string): Promise<void> => {
+  const make = (): Promise<void> =>
+    mkdir(folder).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT" || dirname(folder) === folder) throw error;
+    await makeFolder(dirname(folder));
+    await make();
+  }
+};
+
 /**
  * Makes the folder and sees that a file can be written in it: better known before training than after it. It tries,
  * because permission bits tell nothing of a full or read-only disk.
@@ -17,7 +34,7 @@ export class OutputError extends Error {
  */
 export const prepareOutput = async (folder: string): Promise<void> => {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await rmdir(await mkdtemp(join(folder, ".try-")));
   } catch (error) {
     throw new OutputError(`cannot write to the folder ${folder}: ${(error as Error).message}`, { cause: error });

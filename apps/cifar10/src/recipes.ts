@@ -1,9 +1,9 @@
 /** How the networks are trained: everything that a preset fixes. */
-import { crossEntropy, type Tensor, tensor } from "@striate/core";
+import { crossEntropy, type Tensor } from "@striate/core";
 import type { AugmentOptions, ImageDataset } from "@striate/data";
-import { build, type Context, type Module } from "@striate/nn";
-import { lookahead, type Optimizer, oneCycleLr, piecewiseLinearLr, type SgdOptions, sgd } from "@striate/optim";
-import { type Callback, stepsOf } from "@striate/train";
+import { build, type Context, type Layer, type Module } from "@striate/nn";
+import { adamw, lookahead, type Optimizer, oneCycleLr, piecewiseLinearLr, sgd } from "@striate/optim";
+import type { Callback } from "@striate/train";
 import { ann, lenet5, speedNet, type Widths } from "./networks.js";
 import type { Views } from "./views.js";
 import { whiteningFilters } from "./whitening.js";
@@ -19,7 +19,8 @@ export interface Preset {
 }
 
 export interface Plan {
-  readonly epochs: number;
+  /** In all epochs; at least 1. */
+  readonly steps: number;
   readonly batchSize: number;
   readonly training: ImageDataset;
 }
@@ -27,7 +28,7 @@ export interface Plan {
 /** A network that is ready to be trained. */
 export interface Prepared {
   readonly net: Module;
-  readonly optimizer: Optimizer<SgdOptions>;
+  readonly optimizer: Optimizer;
   readonly loss: (logits: Tensor, labels: Tensor) => Tensor;
   readonly reduction: "mean" | "sum";
   readonly augment: AugmentOptions;
@@ -40,23 +41,19 @@ export interface Prepared {
 
 export type Recipe = (plan: Plan, context: Context) => Prepared;
 
-/** Batches an epoch; the last one is dropped if it is not full. */
-const batchesOf = ({ training, batchSize }: Plan): number => Math.floor(training.count / batchSize);
-
 interface OneCycleRecipe {
   readonly maxLr: number;
-  readonly weightDecay: number;
+  readonly optimizer: (params: readonly Tensor[], lr: number) => Optimizer;
   readonly augment: AugmentOptions;
 }
 
-/** SGD with Nesterov momentum 0.9 under the one-cycle policy (L. Smith, arXiv 1803.09820): few epochs go far. */
+/** The one-cycle policy (L. Smith, arXiv 1803.09820): few epochs go far. */
 const oneCycle =
-  (layer: Parameters<typeof build>[0], { maxLr, weightDecay, augment }: OneCycleRecipe): Recipe =>
+  (layer: Layer, { maxLr, optimizer: makeOptimizer, augment }: OneCycleRecipe): Recipe =>
   (plan, context) => {
-    const net = build(layer, context) as Module;
-    const optimizer = sgd(net.parameters(), { lr: maxLr, momentum: 0.9, nesterov: true, weightDecay });
-    const totalSteps = Math.max(1, stepsOf(plan.epochs, batchesOf(plan)));
-    const lr = oneCycleLr(maxLr, { totalSteps, pctStart: 0.2 });
+    const net = build(layer, context);
+    const optimizer = makeOptimizer(net.parameters(), maxLr);
+    const lr = oneCycleLr(maxLr, { totalSteps: plan.steps, pctStart: 0.2 });
     const schedule: Callback = {
       beforeStep: ({ step }) => {
         for (const group of optimizer.groups) group.lr = lr(step);
@@ -89,15 +86,12 @@ const speed =
     const baseLr = 11.5 / kilostep;
     const decay = (0.0153 * plan.batchSize) / kilostep;
 
-    const net = build(speedNet(widths), context) as Module;
-    const named = net.namedParameters();
-    const filters = tensor(whiteningFilters(plan.training), { backend: context.backend, shape: [24, 3, 2, 2] });
-    named.get("whiten.weight")?.assign(filters);
-    filters.dispose();
+    const net = build(speedNet(widths, whiteningFilters(plan.training)), context);
     net.freeze((name) => name === "whiten.weight");
 
     const isNorm = (name: string): boolean => /norm\d\.bias$/.test(name);
-    const select = (norms: boolean): Tensor[] => [...named].flatMap(([name, t]) => (isNorm(name) === norms ? [t] : []));
+    const select = (norms: boolean): Tensor[] =>
+      [...net.namedParameters()].flatMap(([name, parameter]) => (isNorm(name) === norms ? [parameter] : []));
     const groups = [
       { params: select(true), lr: 64 * baseLr },
       { params: select(false), lr: baseLr },
@@ -106,16 +100,15 @@ const speed =
       groups.map(({ params, lr }) => ({ params, lr, weightDecay: decay / lr })),
       { momentum, nesterov: true },
     );
-    const steps = Math.max(1, stepsOf(plan.epochs, batchesOf(plan)));
     const factor = piecewiseLinearLr([
       [0, 0.2],
-      [0.23 * steps, 1],
-      [steps, 0.07],
+      [0.23 * plan.steps, 1],
+      [plan.steps, 0.07],
     ]);
     const slow = lookahead({
       tensors: net.stateDict().values(),
       every: 5,
-      decay: (step) => 0.95 ** 5 * (step / steps) ** 3,
+      decay: (step) => 0.95 ** 5 * (step / plan.steps) ** 3,
     });
     return {
       net,
@@ -151,14 +144,22 @@ export const presets = {
     epochs: 5,
     batchSize: 128,
     views: 1,
-    recipe: oneCycle(ann(), { maxLr: 0.05, weightDecay: 5e-4, augment: { flip: "random" } }),
+    recipe: oneCycle(ann(), {
+      maxLr: 0.05,
+      optimizer: (params, lr) => sgd(params, { lr, momentum: 0.9, nesterov: true, weightDecay: 5e-4 }),
+      augment: { flip: "random" },
+    }),
   },
   lenet5: {
-    summary: "LeNet-5 for colour images, one-cycle SGD",
+    summary: "LeNet-5 for colour images",
     epochs: 2,
-    batchSize: 64,
+    batchSize: 32,
     views: 1,
-    recipe: oneCycle(lenet5(), { maxLr: 0.05, weightDecay: 5e-4, augment: { flip: "random" } }),
+    recipe: oneCycle(lenet5(), {
+      maxLr: 3e-3,
+      optimizer: (params, lr) => adamw(params, { lr, weightDecay: 0.01 }),
+      augment: { flip: "random" },
+    }),
   },
   fast70: { summary: "speed net 16/32/32", epochs: 2, batchSize: 512, views: 1, recipe: speed([16, 32, 32]) },
   fast80: { summary: "speed net 32/64/64", epochs: 4, batchSize: 512, views: 1, recipe: speed([32, 64, 64]) },

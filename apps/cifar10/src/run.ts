@@ -96,7 +96,7 @@ const train = async (settings: Settings, backend: Backend, reporter: Reporter, s
   reporter.progress({ phase: "training", done: 0, total: steps.total });
 
   const started = performance.now();
-  const prepared: Prepared = presets[preset].recipe({ epochs, batchSize, training }, { backend, seed });
+  const prepared: Prepared = presets[preset].recipe({ steps: steps.total, batchSize, training }, { backend, seed });
   try {
     const { net, optimizer, loss, reduction, augment } = prepared;
     const result = await fit({

@@ -167,11 +167,12 @@ export class Runtime {
     this.#tensors++;
     if (this.#leaks) {
       const spec = { shape: tensor.shape, dtype: tensor.dtype };
-      // The first ten frames, V8's default, are core's own.
-      const limit = Error.stackTraceLimit;
-      Error.stackTraceLimit = 50;
+      // The first ten frames, V8's default, are core's own. Other engines ignore the property.
+      const engine = Error as ErrorConstructor & { stackTraceLimit?: number };
+      const limit = engine.stackTraceLimit;
+      engine.stackTraceLimit = 50;
       const { stack = "" } = new Error("made here");
-      Error.stackTraceLimit = limit;
+      if (limit !== undefined) engine.stackTraceLimit = limit;
       this.#leaks.register(tensor, { spec, stack }, tensor);
     }
   }

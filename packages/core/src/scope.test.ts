@@ -111,6 +111,14 @@ describe("keep", () => {
     expect(alive()).toBe(2);
   });
 
+  test("of a scope further out too", () => {
+    scope(() => {
+      const y = x.add(1);
+      scope(() => void keep(y));
+    });
+    expect(alive()).toBe(2);
+  });
+
   test("returns the tensor, also outside any scope", () => {
     expect(keep(x)).toBe(x);
   });

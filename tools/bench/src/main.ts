@@ -1,5 +1,5 @@
 /** The benchmark's program: see `npm run bench -- --help`. */
-import { writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { CommanderError } from "commander";
 import { machineInfo } from "./machine.js";
 import { expectedSeconds, measure, type WorkloadResult } from "./measure.js";
@@ -30,11 +30,17 @@ const list = (options: Options): void => {
   out(`workloads:\n${options.workloads.map(({ name }) => `  ${name}\n`).join("")}`);
 };
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Those that run on this machine; what keeps another from it is said. */
 const openSessions = async (names: readonly string[]): Promise<Map<string, Session>> => {
   const sessions = new Map<string, Session>();
-  for (const name of names) {
-    const peer = peers.find((candidate) => candidate.name === name);
-    if (peer) sessions.set(name, await peer.open());
+  for (const { name, open } of names.flatMap((name) => peers.filter((peer) => peer.name === name))) {
+    try {
+      sessions.set(name, await open());
+    } catch (error) {
+      err(`${name} does not run here: ${messageOf(error)}\n`);
+    }
   }
   return sessions;
 };
@@ -72,32 +78,32 @@ const runAll = async (
   return results;
 };
 
-const save = (file: string, json: string): boolean => {
-  if (file === "-") {
-    out(json);
-    return true;
-  }
+/** Runs `write`, and says so if it fails. */
+const tryToWrite = (file: string, write: () => void): boolean => {
   try {
-    writeFileSync(file, json);
+    write();
     return true;
   } catch (error) {
-    err(`cannot write the results to ${file}: ${(error as Error).message}\n`);
+    err(`cannot write the results to ${file}: ${messageOf(error)}\n`);
     return false;
   }
 };
 
 const bench = async (options: Options): Promise<number> => {
+  const { json } = options;
+  // Better to know before the minutes that follow.
+  if (json !== null && json !== "-" && !tryToWrite(json, () => appendFileSync(json, ""))) return exitCodes.output;
+  const print = json === "-" ? err : out;
   const date = new Date();
   const machine = machineInfo();
-  const print = options.json === "-" ? err : out;
   const sessions = await openSessions(options.peers);
+  if (sessions.size === 0) return exitCodes.unsound;
   const versions = new Map([...sessions].map(([name, { version }]) => [name, version]));
 
-  print(
-    `${machine.cpu}, ${machine.cores} cores, load ${machine.load.toFixed(2)}; Node ${machine.node}, V8 ${machine.v8}\n`,
-  );
+  const { cpu, cores, load, node, v8 } = machine;
+  print(`${cpu}, ${cores} cores, load ${load.toFixed(2)}; Node ${node}, V8 ${v8}\n`);
   print(`${[...versions].map(([name, version]) => `${name} ${version}`).join(", ")}; ${date.toISOString()}\n\n`);
-  const table = createTable(options);
+  const table = createTable({ workloads: options.workloads, peers: [...sessions.keys()] });
   print(`${table.header}\n`);
   const progress = createProgress((line) => print(`${line}\n`), clockTime);
   let results: WorkloadResult[];
@@ -107,9 +113,12 @@ const bench = async (options: Options): Promise<number> => {
     progress.stop();
     for (const session of sessions.values()) session.close();
   }
-  if (options.json !== null && !save(options.json, toJson({ date, machine, options, versions }, results)))
-    return exitCodes.output;
-  return isClean(results) ? exitCodes.done : exitCodes.unsound;
+  if (json !== null) {
+    const report = toJson({ date, machine, options, versions }, results);
+    if (!tryToWrite(json, () => (json === "-" ? out(report) : writeFileSync(json, report)))) return exitCodes.output;
+  }
+  const complete = sessions.size === options.peers.length || !options.peersNamed;
+  return complete && isClean(results) ? exitCodes.done : exitCodes.unsound;
 };
 
 const main = async (): Promise<number> => {

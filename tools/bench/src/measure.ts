@@ -72,7 +72,7 @@ interface Runner {
   readonly task: Task;
   readonly agreement: Agreement | null;
   readonly samples: number[];
-  /** Seconds of the last run. */
+  /** Seconds a run, as of late. */
   last: number;
   repeats: number;
   /** Seconds spent so far. */
@@ -89,19 +89,28 @@ const timed = async (now: () => number, work: () => void | Promise<void>): Promi
   return now() - start;
 };
 
-/** Seconds that one operation takes the peer, from a smaller problem, run for `period` seconds, at least once. */
+/** Seconds a run, on average over `period` seconds and one run at least. */
+const runFor = async (task: Task, period: number, now: () => number): Promise<number> => {
+  const start = now();
+  let elapsed = 0;
+  let runs = 0;
+  do {
+    await task.run();
+    runs++;
+    elapsed = now() - start;
+  } while (elapsed < period);
+  return elapsed / runs;
+};
+
+/** Seconds that one operation takes the peer, from a smaller problem. */
 const probe = async (session: Session, problem: Problem, period: number, now: () => number): Promise<number> => {
   const small = probeOf(problem);
   const task = session.prepare(small, inputsOf(small));
-  const until = now() + period;
-  let fastest = Number.POSITIVE_INFINITY;
   try {
-    do fastest = Math.min(fastest, await timed(now, () => task.run()));
-    while (now() < until);
+    return (await runFor(task, period, now)) / flopOf(small);
   } finally {
     task.dispose();
   }
-  return fastest / flopOf(small);
 };
 
 /** The problem with as many images as the peer can do in `limit` seconds, one at least. */
@@ -199,12 +208,11 @@ export const measure = async (
   const warmUp = async (runner: Runner): Promise<void> => {
     onStage(runner.name, "warm-up");
     const settling = settlingTime(maxTime);
-    const until = now() + settling;
-    if (runner.last < settling)
-      do {
-        runner.last = await timed(now, () => runner.task.run());
-        runner.spent += runner.last;
-      } while (now() < until);
+    if (runner.last < settling) {
+      const start = now();
+      runner.last = await runFor(runner.task, settling, now);
+      runner.spent += now() - start;
+    }
     runner.repeats = Math.max(1, Math.round((maxTime * SHORTEST_SAMPLE) / runner.last));
   };
 

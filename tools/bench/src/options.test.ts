@@ -62,7 +62,7 @@ describe("parseOptions", () => {
   });
 
   test("--peers keeps its order and drops repetitions", () => {
-    expect(parse("--peers", "theirs,ours,theirs").peers).toEqual(["theirs", "ours"]);
+    expect(parse("--peers", "theirs,ours,theirs")).toMatchObject({ peers: ["theirs", "ours"], peersNamed: true });
   });
 
   test("--json, --cpu-time and --list", () => {

@@ -4,6 +4,8 @@ import type { Workload } from "./workloads.js";
 export interface Options {
   /** In the order in which they are to run; the first is what the others are compared with. */
   readonly peers: readonly string[];
+  /** Whether the user asked for these, rather than for all that there are. */
+  readonly peersNamed: boolean;
   readonly workloads: readonly Workload[];
   readonly rounds: number;
   /** Seconds. */
@@ -75,7 +77,7 @@ What the table says:
 
 Exit codes:
   0  done; what a peer could not do in time is in the table
-  1  a peer disagrees with the first, or failed
+  1  a peer disagrees with the first, failed, or does not run here though --peers names it
   2  a wrong option or value
   3  the results cannot be written`;
 
@@ -129,6 +131,7 @@ export const parseOptions = (
   const base = flags.quick ? quick : defaults;
   return {
     peers: [...new Set(peers)],
+    peersNamed: flags.peers !== undefined,
     workloads,
     rounds: flags.rounds ?? base.rounds,
     maxTime: flags.maxTime ?? base.maxTime,

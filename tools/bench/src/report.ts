@@ -95,7 +95,7 @@ export interface ReportContext {
   readonly date: Date;
   readonly machine: Machine;
   readonly options: Options;
-  /** By peer. */
+  /** Of those that ran. */
   readonly versions: ReadonlyMap<string, string>;
 }
 
@@ -110,7 +110,7 @@ export const toJson = (
     date: date.toISOString(),
     machine,
     options: { rounds, maxTime, cpuTime },
-    peers: options.peers.map((name) => ({ name, version: versions.get(name) })),
+    peers: [...versions].map(([name, version]) => ({ name, version })),
     results: results.map(({ workload, cells }) => ({
       workload: workload.name,
       problem: workload.problem,

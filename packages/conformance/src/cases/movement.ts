@@ -2,7 +2,7 @@ import * as core from "@striate/core";
 import type { DType } from "@striate/core/backend";
 import type { PadMode, PadOptions } from "../reference/movement.js";
 import * as reference from "../reference/movement.js";
-import { cycle, defineCases, indices, input, integers, ramp, shapeName, specials, typed } from "../suite.js";
+import { cycle, defineCases, indices, input, integers, ramp, specials, typed } from "../suite.js";
 import { bound, exact, moved } from "../tolerance.js";
 
 interface X {

@@ -181,6 +181,7 @@ const cases: readonly Case[] = [
     (x) => x.localResponseNorm({ size: 3, alpha: 0.5, k: 2, divideBySize: false }),
     distinct([2, 5, 2]),
   ],
+  ["localResponseNorm of an even size", (x) => x.localResponseNorm({ size: 4, alpha: 0.5 }), distinct([1, 5, 2])],
   ["dropout", (x) => x.dropout({ p: 0.4, seed: 3 }), distinct([20])],
   ["maxout", (x) => x.maxout({ pieces: 2 }), distinct([2, 6, 2])],
   ["crossEntropy", (x) => ops.crossEntropy(x, labels, { labelSmoothing: 0.1 }), distinct([3, 4])],

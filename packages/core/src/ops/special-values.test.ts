@@ -75,10 +75,16 @@ describe("gradients at special values", () => {
       const { grads } = valueAndGrad(() => x.maxPool2d({ kernel: 2 }).sum(), [x]);
       expect([...((await grads[0]?.data()) ?? [])]).toEqual(expected);
     }
+    const x = image([-inf, -inf, -inf, -inf]);
     const { grads } = valueAndGrad(() => x.maxPool2d({ kernel: 2, stride: 2, padding: 1 }).sum(), [x]);
     expect([...((await grads[0]?.data()) ?? [])]).toEqual([1, 1, 1, 1]);
   });
-  const x = vector([-inf, -inf, -inf, -inf]).reshape([1, 1, 2, 2]);
+
+  test("the second derivative of elu at its kink is the left one", async () => {
+    const x = vector([0]);
+    const slope = (): Tensor => valueAndGrad(() => x.elu(), [x], { createGraph: true }).grads[0] as Tensor;
+    expect(await valueAndGrad(slope, [x]).grads[0]?.toArray()).toEqual([1]);
+  });
 
   test("crossEntropy of certain and of impossible labels is finite", async () => {
     const logits = tensor(

@@ -24,8 +24,8 @@ const fillByFours = (
 };
 
 /**
- * Fill with independent numbers, uniform in [low, high): multiples of 2^-24 of the interval, which float32 resolves too,
- * so that both dtypes get the same numbers. A function of the address alone.
+ * Fill with independent numbers, uniform in [low, high), on a grid of 2^24 points that [0, 1) has in float32 too: both
+ * dtypes get the same numbers, but for rounding (which may reach `high` where it is not 1). A function of the address alone.
  */
 export const fillUniform = (values: FloatArray, address: RandomAddress, low = 0, high = 1): void =>
   fillByFours("fillUniform", values, address, (words, out) => {

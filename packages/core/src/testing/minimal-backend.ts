@@ -60,7 +60,7 @@ const pointwise = (inputs: readonly View[], output: View, f: (...values: number[
 const erf = (x: number): number => {
   const z = Math.abs(x);
   if (!(z < 6)) return Number.isNaN(x) ? x : Math.sign(x);
-  if (z < 2.5) {
+  if (z < 1.5) {
     let term = x;
     let sum = x;
     for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
@@ -70,7 +70,7 @@ const erf = (x: number): number => {
     return (2 / Math.sqrt(Math.PI)) * sum;
   }
   let fraction = 0;
-  for (let k = 60; k > 0; k--) fraction = k / 2 / (z + fraction);
+  for (let k = 150; k > 0; k--) fraction = k / 2 / (z + fraction);
   return Math.sign(x) * (1 - Math.exp(-z * z) / (Math.sqrt(Math.PI) * (z + fraction)));
 };
 
