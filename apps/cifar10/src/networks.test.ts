@@ -1,5 +1,5 @@
 import { createCpuBackend } from "@striate/backend-cpu";
-import { tensor } from "@striate/core";
+import { type Tensor, tensor } from "@striate/core";
 import { build, type Layer } from "@striate/nn";
 import { describe, expect, test } from "vitest";
 import { ann, lenet5, speedNet } from "./networks.js";
@@ -31,11 +31,11 @@ describe.each(networks)("%s", (_, layer, parameters) => {
 });
 
 describe("the speed net", () => {
-  const build2 = async () =>
+  const initialState = async () =>
     build(speedNet([16, 32, 32], filters), { backend: await createCpuBackend(), seed: 0 }).stateDict();
 
   test("begins with the whitening filters", async () => {
-    const weight = (await build2()).get("whiten.weight");
+    const weight = (await initialState()).get("whiten.weight");
     expect(weight?.shape).toEqual([24, 3, 2, 2]);
     expect(await weight?.data()).toEqual(filters);
   });
@@ -45,9 +45,9 @@ describe("the speed net", () => {
     ["group2.conv1.weight", 16],
     ["group2.conv2.weight", 32],
   ])("%s passes its first %i channels through and is random beyond", async (name, passed) => {
-    const weight = (await build2()).get(name);
-    const [out, inputs] = weight?.shape as unknown as [number, number];
-    const values = (await weight?.data()) as Float32Array;
+    const weight = (await initialState()).get(name) as Tensor;
+    const [out, inputs] = weight.shape as unknown as [number, number];
+    const values = (await weight.data()) as Float32Array;
     for (let o = 0; o < out; o++) {
       const unit = [...values.subarray(o * inputs * 9, (o + 1) * inputs * 9)];
       if (o < passed) expect(unit).toEqual(unit.map((_, i) => +(i === o * 9 + 4)));

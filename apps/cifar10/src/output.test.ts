@@ -24,7 +24,9 @@ describe("prepareOutput", () => {
   test.each(["file", "file/below"])("refuses %s, where a file is in the way", async (name) => {
     writeFileSync(join(scratch, "file"), "");
     await expect(prepareOutput(join(scratch, name))).rejects.toThrow(OutputError);
-    await expect(prepareOutput(join(scratch, name))).rejects.toThrow(/cannot write to the folder .*file.*ENOTDIR|EEXIST/);
+    await expect(prepareOutput(join(scratch, name))).rejects.toThrow(
+      /cannot write to the folder .*file.*ENOTDIR|EEXIST/,
+    );
   });
 
   // There mkdir says ENOENT for a folder whose parent exists, which sends `recursive` round in circles.

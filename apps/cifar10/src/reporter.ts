@@ -41,22 +41,23 @@ interface Payload {
   readonly label: string;
   readonly details: readonly string[];
   readonly total: number | undefined;
+  /** `done` when the phase began. */
+  readonly from: number;
 }
 
 /** Steps over which the speed is taken for the time left. */
 const etaBuffer = 100;
 
 const format = (_: cliProgress.Options, params: cliProgress.Params, payload: Payload): string => {
-  const { label, details, total } = payload;
+  const { label, details, total, from } = payload;
   const spent = clock((Date.now() - params.startTime) / 1000);
-  // Before the first step is made, and for downloads of unknown length, there is nothing to estimate from.
-  const known = total !== undefined && params.value > 0;
-  const eta = Number(params.eta);
+  const left = Number(params.eta);
   const line = {
     label,
     details,
-    share: known ? params.progress : undefined,
-    time: known && Number.isFinite(eta) ? `${clock(eta)} left` : spent,
+    share: total !== undefined && params.value > 0 ? params.progress : undefined,
+    // Nothing can be told of the time left before something was done.
+    time: total !== undefined && params.value > from && Number.isFinite(left) ? `${clock(left)} left` : spent,
   };
   // A line of full width would wrap in some terminals.
   return fitLine(line, params.maxWidth - 1);
@@ -64,8 +65,8 @@ const format = (_: cliProgress.Options, params: cliProgress.Params, payload: Pay
 
 /**
  * cli-progress redraws a line in place, only when it changes. It is its MultiBar with a single bar, because SingleBar
- * goes back to a saved position of the screen, which is another place after the terminal was resized. The cursor stays
- * and lines wrap as before: a killed process leaves the terminal as it was.
+ * goes back to a saved position of the screen, which is another place after the terminal was resized. The modes of the
+ * terminal, wrapping and the cursor, are left alone: a killed process could not put them back.
  */
 const openBar = (stream: NodeJS.WritableStream): cliProgress.MultiBar =>
   new cliProgress.MultiBar({
@@ -74,8 +75,8 @@ const openBar = (stream: NodeJS.WritableStream): cliProgress.MultiBar =>
     etaBuffer,
     clearOnComplete: true,
     gracefulExit: false,
-    linewrap: null,
-    hideCursor: null,
+    linewrap: true,
+    hideCursor: false,
   });
 
 const styleFor = (stream: Streams["stdout"]): Style => picocolors.createColors(stream.hasColors?.() ?? false);
@@ -106,15 +107,15 @@ export const createReporter = (
     error: (text) => print(stderr, `${errStyle.red("error:")} ${text}`),
     progress: ({ phase, label = phase, done, total, details = [] }) => {
       if (!terminal) return;
-      const payload: Payload = { label, details, total };
+      const figures = { label, details, total };
       if (shown?.phase === phase) {
         shown.bar.setTotal(total ?? 0);
-        shown.bar.update(done, payload);
+        shown.bar.update(done, figures);
         return;
       }
       clear();
       const bars = openBar(stderr);
-      shown = { phase, bars, bar: bars.create(total ?? 0, done, payload) };
+      shown = { phase, bars, bar: bars.create(total ?? 0, done, { ...figures, from: done } satisfies Payload) };
       // At once: what follows may keep the event loop busy.
       bars.update();
     },

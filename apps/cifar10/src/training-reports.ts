@@ -15,7 +15,11 @@ const average = (): ((value: number) => number) => {
 };
 
 /** The progress line, and a line an epoch. */
-export const trainingReports = (reporter: Reporter, epochs: number, totalSteps: number): Callback => {
+export const trainingReports = (
+  reporter: Pick<Reporter, "event" | "progress">,
+  epochs: number,
+  totalSteps: number,
+): Callback => {
   const all = Math.ceil(epochs);
   const started = performance.now();
   const meanLoss = average();

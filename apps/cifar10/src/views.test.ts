@@ -6,7 +6,9 @@ import { withViews } from "./views.js";
 const [height, width] = [4, 5];
 const images = Array.from({ length: 2 }, (_, n) =>
   Array.from({ length: 3 }, (_, c) =>
-    Array.from({ length: height }, (_, y) => Array.from({ length: width }, (_, x) => Math.sin(60 * n + 20 * c + 5 * y + x))),
+    Array.from({ length: height }, (_, y) =>
+      Array.from({ length: width }, (_, x) => Math.sin(60 * n + 20 * c + 5 * y + x)),
+    ),
   ),
 );
 
@@ -33,10 +35,13 @@ describe("withViews", () => {
     const backend = await createCpuBackend();
     const shape = [2, 3 * height * width];
     const x = tensor(images, { backend });
-    const weight = tensor(Float32Array.from({ length: 2 * (shape[1] as number) }, (_, i) => Math.cos(i)), {
-      backend,
-      shape: [2, shape[1] as number],
-    });
+    const weight = tensor(
+      Float32Array.from({ length: 2 * (shape[1] as number) }, (_, i) => Math.cos(i)),
+      {
+        backend,
+        shape: [2, shape[1] as number],
+      },
+    );
     // Not linear, so that averaging the images instead of the logits would show.
     const forward = (batch: Tensor): Tensor => batch.flatten(1).linear(weight).tanh();
     const seen: unknown[] = [];

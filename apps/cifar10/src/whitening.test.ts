@@ -23,7 +23,8 @@ const patchesOf = ({ images, count, channels, height, width, mean, std }: ImageD
 const filterRows = (filters: Float32Array): number[][] =>
   Array.from({ length: 24 }, (_, i) => [...filters.subarray(12 * i, 12 * (i + 1))]);
 
-const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, v, i) => sum + v * (b[i] as number), 0);
+const dot = (a: readonly number[], b: readonly number[]): number =>
+  a.reduce((sum, v, i) => sum + v * (b[i] as number), 0);
 
 const secondMoments = (rows: readonly number[][], patches: readonly number[][]): number[][] => {
   const answers = patches.map((patch) => rows.map((row) => dot(row, patch)));

@@ -130,12 +130,12 @@ export const pad2d = (
 ): NdArray => {
   const rank = x.shape.length;
   const [height, width] = x.shape.slice(-2) as [number, number];
-  const nearestInside = (i: number, n: number): number =>
+  const sourceOf = (i: number, n: number): number =>
     mode === "reflect" ? reflected(i, n) : mode === "replicate" ? Math.min(Math.max(i, 0), n - 1) : i;
   const padded = [height + (top as number) + (bottom as number), width + (left as number) + (right as number)];
   return build([...x.shape.slice(0, -2), ...padded], (index) => {
-    const row = nearestInside((index[rank - 2] as number) - (top as number), height);
-    const column = nearestInside((index[rank - 1] as number) - (left as number), width);
+    const row = sourceOf((index[rank - 2] as number) - (top as number), height);
+    const column = sourceOf((index[rank - 1] as number) - (left as number), width);
     const inside = row >= 0 && row < height && column >= 0 && column < width;
     return inside ? at(x, [...index.slice(0, -2), row, column]) : value;
   });
