@@ -179,7 +179,7 @@ describe("stopped", () => {
     expect(ended).toBe("interrupted");
     expect(last).toMatchObject({
       event: "interrupted",
-      steps: 256,
+      steps: 3,
       weights: join(out, "lenet5-cpu-seed0.safetensors"),
     });
     expect(last).not.toHaveProperty("testAccuracy");

@@ -109,7 +109,7 @@ const train = async (settings: Settings, backend: Backend, reporter: Reporter, s
       batches: (epoch) => batches(training, { backend, size: batchSize, seed, epoch, augment, dropLast: true }),
       callbacks: [...prepared.callbacks, trainingReports(reporter, epochs, steps.total)],
     });
-    prepared.finish();
+    if (result.ended === "finished") prepared.finish();
     // Reading the weights waits for the device: only now has all of the work been done.
     const weights = await tensorsToHost(net.stateDict());
     const trainSeconds = (performance.now() - started) / 1000;

@@ -1,31 +1,33 @@
-/** What the adapters for test harnesses share: the plan as a list of tests. */
-
+/** What the adapters for test harnesses share: every case of the plan declared as a test. */
 import type { CaseResult } from "./results.js";
 import { type ConformanceOptions, openSuite } from "./run.js";
 
 export type SuiteOptions = Omit<ConformanceOptions, "onPlan" | "onStart" | "onResult" | "signal" | "startAt">;
 
-export interface HarnessTest {
-  readonly id: string;
-  /** Milliseconds for the harness, more than the suite's own limit. */
-  readonly timeout: number;
-  run(): Promise<CaseResult>;
+/** A test harness as far as it is needed. */
+export interface Harness {
+  describe(name: string, body: () => void): void;
+  /** `run` rejects for a failed test and calls `skip` for a skipped one. */
+  test(name: string, timeout: number, run: (skip: (reason?: string) => void) => Promise<void>): void;
+  afterAll(close: () => void): void;
 }
 
-export interface HarnessSuite {
-  readonly tests: readonly HarnessTest[];
-  /** Call it after the last test. */
-  close(): Promise<void>;
-}
+/** Room for the suite's own limit to end a case first, in milliseconds. */
+const grace = 5000;
 
-export const defineTests = async (options: SuiteOptions): Promise<HarnessSuite> => {
+export const declareSuite = async (options: SuiteOptions, { describe, test, afterAll }: Harness): Promise<void> => {
   const suite = await openSuite(options);
-  return {
-    tests: suite.cases.map(({ id, timeout }, index) => ({
-      id,
-      timeout: timeout + 5000,
-      run: () => suite.runCase(index),
-    })),
-    close: async () => suite.close(),
-  };
+  const declare = (id: string, timeout: number, result: () => Promise<CaseResult>): void =>
+    test(id, timeout + grace, async (skip) => {
+      const { status, reason } = await result();
+      if (status === "skipped") skip(reason);
+      if (status === "failed") throw new Error(reason);
+    });
+  describe(`conformance of ${options.name}`, () => {
+    suite.cases.forEach(({ id, timeout }, index) => {
+      declare(id, timeout, () => suite.runCase(index));
+    });
+    for (const stale of suite.stale) declare(stale.id, 0, async () => stale);
+    afterAll(suite.close);
+  });
 };

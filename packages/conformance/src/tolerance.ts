@@ -84,25 +84,6 @@ const absoluteInputs = <I>(inputs: I): I =>
     Object.entries(inputs as Record<string, NdArray>).map(([name, value]) => [name, absolute(value)]),
   ) as I;
 
-/** Ops that are linear in each input: S is the op on absolute values. */
-export const bound = <I, A>(terms: (inputs: I, attrs: A) => number): Tolerance<I, A> => {
-  const magnitude: NonNullable<Tolerance<I, A>["magnitude"]> = ({ inputs, epsilon, reference }) => {
-    const s = reference(absoluteInputs(inputs));
-    return (i) => epsilon * (s.data[i] as number);
-  };
-  return {
-    class: "bound",
-    multilinear: true,
-    terms,
-    magnitude,
-    allowed(context) {
-      const unit = magnitude(context);
-      const c = boundConstant(terms(context.inputs, context.attrs));
-      return (i) => c * unit(i);
-    },
-  };
-};
-
 /** Sums of terms that are not linear in the inputs: S is given. */
 export const boundBy = <I, A>(
   terms: (inputs: I, attrs: A) => number,
@@ -123,6 +104,15 @@ export const boundBy = <I, A>(
     },
   };
 };
+
+/** Ops that are linear in each input: S is the op on absolute values. */
+export const bound = <I, A>(terms: (inputs: I, attrs: A) => number): Tolerance<I, A> => ({
+  ...boundBy(terms, ({ inputs, reference }) => {
+    const { data } = reference(absoluteInputs(inputs));
+    return (i) => data[i] as number;
+  }),
+  multilinear: true,
+});
 
 /** An explicit formula; it gives the allowed absolute error. */
 export const composed = <I, A>(

@@ -178,7 +178,7 @@ const runModel = async (vector: ModelVector, builder: ModelBuilder, backend: Bac
     const [found] = await download([logits]);
     const expected = vector.logits.flat();
     const difference = expected.map((want, i) => want - ((found as Float64Array)[i] as number));
-    agree("the logits", norm(difference), limits.logits * norm(expected));
+    agree("the vector of logits", norm(difference), limits.logits * norm(expected));
     const parameters = vector.parameters.map(handleOf);
     const { value, grads } = valueAndGrad(
       () => scope(() => crossEntropy(mul(model.forward(images), 1 / vector.temperature), target)),

@@ -1,0 +1,195 @@
+// The program as people run it: built, in a process of its own.
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { weightsSha256 } from "@striate/checkpoint";
+import { loadSafetensors } from "@striate/checkpoint/node";
+import { defaultCacheFolder } from "@striate/data/node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const bootstrap = join(root, "tools/bootstrap.mjs");
+const main = join(root, "apps/cifar10/dist/main.js");
+const scratch = mkdtempSync(join(tmpdir(), "striate-e2e-"));
+const timeout = 120_000;
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Watch = (child: ReturnType<typeof spawn>, text: string, stream: "stdout" | "stderr") => void;
+
+/** Runs a program; `watch` hears all that a stream has written so far, and may act on the process. */
+const start = (args: readonly string[], watch: Watch = () => {}): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    const env = { ...process.env, NO_COLOR: "1" };
+    const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+    const written = { stdout: "", stderr: "" };
+    for (const stream of ["stdout", "stderr"] as const)
+      child[stream].setEncoding("utf8").on("data", (text: string) => {
+        written[stream] += text;
+        watch(child, written[stream], stream);
+      });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, ...written }));
+  });
+
+const eventsOf = (stdout: string): Record<string, unknown>[] =>
+  stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+let folders = 0;
+const newFolder = (): string => join(scratch, `out${folders++}`);
+
+beforeAll(async () => {
+  const { code, stdout, stderr } = await start([bootstrap, "cifar10", "--help"]);
+  expect(stderr + stdout).toContain("Usage: npm run cifar10 -- [options]");
+  expect(code).toBe(0);
+}, 300_000);
+
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+/** CIFAR-10 as an earlier run has left it; the tests do not fetch 139 MB. */
+const cache = join(defaultCacheFolder(), "cifar-10-batches-bin");
+const reason = existsSync(join(cache, "test_batch.bin")) ? "" : ` (skipped: CIFAR-10 is not in ${cache})`;
+
+test.skipIf(reason !== "")(
+  `real data: a few steps, and all test images${reason}`,
+  async () => {
+    const args = [
+      "--epochs",
+      "0.005",
+      "--batch-size",
+      "16",
+      "--seed",
+      "3",
+      "--offline",
+      "--json",
+      "--out",
+      newFolder(),
+    ];
+    const { code, stdout, stderr } = await start([main, ...args]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const events = eventsOf(stdout);
+    expect(events.map(({ event }) => event)).toEqual(["start", "epoch", "end"]);
+    const end = events.at(-1) as Record<string, unknown>;
+    expect(end).toMatchObject({ backend: "cpu", seed: 3, steps: 15, data: "cifar10/train", testImages: 10_000 });
+    for (const key of ["testAccuracy", "trainSeconds", "imagesPerSecond", "epochs", "trainLoss"])
+      expect(end[key]).toBeGreaterThan(0);
+    expect(existsSync(end["weights"] as string)).toBe(true);
+  },
+  timeout,
+);
+
+describe("bad input", () => {
+  test("a wrong flag: exit code 2, the nearest one named, nothing on standard output", async () => {
+    const { code, stdout, stderr } = await start([main, "--epoch", "1"]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain("Did you mean --epochs?");
+  });
+
+  test("damaged data: exit code 3, the file named, the error in JSON too", async () => {
+    const data = newFolder();
+    mkdirSync(data);
+    writeFileSync(join(data, "data_batch_1.bin"), "");
+    truncateSync(join(data, "data_batch_1.bin"), 30_730_000);
+    const out = newFolder();
+    const { code, stdout, stderr } = await start([main, "--data", data, "--json", "--out", out]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("data_batch_1.bin has sha256");
+    expect(eventsOf(stdout)).toEqual([
+      { event: "error", kind: "data", message: expect.stringContaining("data_batch_1.bin has sha256") },
+    ]);
+    expect(readdirSync(out)).toEqual([]);
+  });
+
+  test("a backend that is not there: exit code 4", async () => {
+    const { code, stderr } = await start([main, "--synthetic", "--backend", "cpuu", "--out", newFolder()]);
+    expect(code).toBe(4);
+    expect(stderr).toContain("did you mean cpu?");
+  });
+
+  test("a file where the weights should go: exit code 5", async () => {
+    const out = newFolder();
+    writeFileSync(out, "");
+    const { code, stderr } = await start([main, "--synthetic", "--out", out]);
+    expect(code).toBe(5);
+    expect(stderr).toContain(`cannot write to the folder ${out}`);
+  });
+});
+
+describe("stopped", () => {
+  const endless = ["--synthetic", "--json", "--epochs", "1000"];
+
+  /** Once, at the first line: the process hears of it after its first step. */
+  const atStart = (act: (child: ReturnType<typeof spawn>) => void): Watch => {
+    let done = false;
+    return (child, text, stream) => {
+      if (done || stream !== "stdout" || !text.includes("\n")) return;
+      done = true;
+      act(child);
+    };
+  };
+
+  // Windows has no signals: a process is ended.
+  test.skipIf(process.platform === "win32").each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)(
+    "by %s: finishes its step, saves, exit code %i",
+    async (signal, expected) => {
+      const out = newFolder();
+      const stop = atStart((child) => child.kill(signal));
+      const { code, stdout, stderr } = await start([main, ...endless, "--out", out], stop);
+      expect(code).toBe(expected);
+      expect(stderr).toBe(`${signal}: stopping after this step; once more to leave at once\n`);
+      const last = eventsOf(stdout).at(-1) as Record<string, unknown>;
+      expect(last).toMatchObject({
+        event: "interrupted",
+        weights: join(out, "lenet5-cpu-seed0-interrupted.safetensors"),
+      });
+      expect(readdirSync(out)).toEqual(["lenet5-cpu-seed0-interrupted.safetensors"]);
+      const { tensors } = await loadSafetensors(last["weights"] as string);
+      expect(await weightsSha256(tensors)).toBe(last["weightsSha256"]);
+    },
+    timeout,
+  );
+
+  test.skipIf(process.platform === "win32")(
+    "twice: leaves at once, and nothing half-written",
+    async () => {
+      const out = newFolder();
+      // Both arrive while the first step keeps the event loop busy, in any order.
+      const twice = atStart((child) => {
+        child.kill("SIGINT");
+        child.kill("SIGTERM");
+      });
+      const args = [main, ...endless, "--preset", "fast70", "--batch-size", "64", "--out", out];
+      const { code, stdout, stderr } = await start(args, twice);
+      expect([130, 143]).toContain(code);
+      expect(stderr).toMatch(/^SIG(INT|TERM): stopping after this step; once more to leave at once\n$/);
+      expect(eventsOf(stdout).map(({ event }) => event)).toEqual(["start"]);
+      expect(readdirSync(out)).toEqual([]);
+    },
+    timeout,
+  );
+
+  test(
+    "by a reader that closes standard output: saves, exit code 141",
+    async () => {
+      const out = newFolder();
+      const close = atStart((child) => child.stdout?.destroy());
+      const { code, stderr } = await start([main, ...endless, "--out", out], close);
+      expect(code).toBe(141);
+      expect(stderr).toBe("standard output was closed: stopping\n");
+      expect(readdirSync(out)).toEqual(["lenet5-cpu-seed0-interrupted.safetensors"]);
+    },
+    timeout,
+  );
+});
