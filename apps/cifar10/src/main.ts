@@ -1,74 +1,75 @@
-import { BackendChoiceError } from "@striate/backends";
-import { CheckpointError } from "@striate/checkpoint";
-import { BackendLostError, KernelError, OutOfMemoryError } from "@striate/core";
-import { DataError } from "@striate/data";
-import { TrainingError } from "@striate/train";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { createDisplay, type Display } from "./display.js";
 import { type Exit, exitCodes } from "./exit-codes.js";
-import { CommandLineExit, parseOptions, UsageError } from "./options.js";
-import { OutputError } from "./output.js";
-import { createReporter } from "./reporter.js";
-import { run } from "./run.js";
-
-const failures: readonly (readonly [new (...args: never[]) => Error, Exit])[] = [
-  [UsageError, "usage"],
-  [DataError, "data"],
-  [BackendChoiceError, "backend"],
-  [BackendLostError, "backend"],
-  [OutOfMemoryError, "backend"],
-  [KernelError, "backend"],
-  [OutputError, "output"],
-  [CheckpointError, "output"],
-  [TrainingError, "training"],
-];
+import { type Failure, failureOf } from "./failure.js";
+import type { Job, Message, Stop } from "./messages.js";
+import { CommandLineExit, parseOptions } from "./options.js";
 
 const signals = { SIGINT: "interrupted", SIGTERM: "terminated" } as const;
 
+/** Shows what the worker tells. Resolves when it is gone, with its failure if there was one. */
+const work = async (worker: Worker, display: Display): Promise<Failure | null> => {
+  let failure: Failure | null = failureOf(new Error("the worker ended without a result"));
+  worker.on("message", (message: Message) => {
+    if (message.type === "event") display.event(message.event, message.text);
+    else if (message.type === "notice") display.notice(message.text);
+    else if (message.type === "progress") display.progress(message.progress);
+    else failure = message.type === "failed" ? message.failure : null;
+  });
+  try {
+    await once(worker, "exit");
+    return failure;
+  } catch (error) {
+    return failureOf(error);
+  }
+};
+
 const main = async (): Promise<Exit> => {
   const options = parseOptions(process.argv.slice(2), process.env);
-  const reporter = createReporter(process, options.json, process.stderr.isTTY && process.env["TERM"] !== "dumb");
-  const abort = new AbortController();
+  const { stdout, stderr } = process;
+  const display = createDisplay(process, {
+    json: options.json,
+    interactive: stderr.isTTY && process.env["TERM"] !== "dumb",
+    colors: stderr.isTTY && stderr.hasColors(),
+  });
+  const job: Job = { options, colors: stdout.isTTY && stdout.hasColors() };
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: job });
+
   let stoppedBy: Exit | undefined;
-  /** Ends training after the step that is running. The first reason counts. */
+  /** The first reason counts. */
   const stop = (exit: Exit, why: string): void => {
     if (stoppedBy !== undefined) return;
     stoppedBy = exit;
     // The last line may be the one that cannot be written: then all else is done already.
     process.exitCode = exitCodes[exit].code;
-    reporter.notice(why);
-    abort.abort(new Error(why));
+    display.notice(why);
+    worker.postMessage("stop" satisfies Stop);
   };
-
   for (const [signal, exit] of Object.entries(signals))
     process.on(signal, () => {
       if (stoppedBy !== undefined) {
-        reporter.clear();
+        display.clear();
         process.exit(exitCodes[exit].code);
       }
       stop(exit, `${signal}: stopping after this step; once more to leave at once`);
     });
   // `| head` closes the pipe early; a disk may be full.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+  stdout.on("error", (error: NodeJS.ErrnoException) =>
     error.code === "EPIPE"
       ? stop("closed", "standard output was closed: stopping")
       : stop("output", `cannot write to standard output: ${error.message}`),
   );
   // Nothing depends on what is said there.
-  process.stderr.on("error", () => {});
+  stderr.on("error", () => {});
 
-  try {
-    await run(options, reporter, abort.signal);
-    return stoppedBy ?? "ok";
-  } catch (error) {
-    if (stoppedBy !== undefined && error === abort.signal.reason) {
-      reporter.event({ event: "interrupted" }, () => "stopped before training; nothing is saved");
-      return stoppedBy;
-    }
-    const exit = failures.find(([type]) => error instanceof type)?.[1] ?? "internal";
-    const message = error instanceof Error ? error.message : String(error);
-    if (options.json) reporter.event({ event: "error", kind: exit, message }, () => "");
-    reporter.error(exit === "internal" && error instanceof Error ? (error.stack ?? message) : message);
-    return exit;
-  }
+  const failure = await work(worker, display);
+  display.clear();
+  if (failure === null) return stoppedBy ?? "ok";
+  const { exit, message, detail } = failure;
+  if (options.json) display.event({ event: "error", kind: exit, message }, "");
+  display.error(detail);
+  return exit;
 };
 
 main().then(

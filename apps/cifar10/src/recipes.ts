@@ -153,11 +153,11 @@ export const presets = {
   lenet5: {
     summary: "LeNet-5 for colour images",
     epochs: 2,
-    batchSize: 32,
+    batchSize: 16,
     views: 1,
     recipe: oneCycle(lenet5(), {
       maxLr: 3e-3,
-      optimizer: (params, lr) => adamw(params, { lr, weightDecay: 0.01 }),
+      optimizer: (params, lr) => adamw(params, { lr, weightDecay: 0.1 }),
       augment: { flip: "random" },
     }),
   },

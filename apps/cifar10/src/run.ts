@@ -170,16 +170,18 @@ const train = async (settings: Settings, backend: Backend, reporter: Reporter, s
 /**
  * Train, save, test. The signal ends training after the step that is running; what was trained is saved then too.
  *
- * @throws UsageError, OutputError, BackendChoiceError, DataError, TrainingError, CheckpointError, core's errors; the
- * signal's reason if it comes before training.
+ * @throws UsageError, OutputError, BackendChoiceError, DataError, TrainingError, CheckpointError, core's errors.
  */
 export const run = async (options: Options, reporter: Reporter, signal: AbortSignal): Promise<Ended> => {
   const { backend, reason } = await createBackend(options.backend);
   if (reason && !options.json) reporter.notice(`backend ${backend.name}: ${reason}`);
   try {
     return await train(settingsOf(options), backend, reporter, signal);
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    reporter.event({ event: "interrupted" }, () => "stopped before training; nothing is saved");
+    return "interrupted";
   } finally {
-    reporter.clear();
     backend.dispose();
   }
 };

@@ -6,11 +6,11 @@ const setup = (epochs: number, steps: number) => {
   const events: Event[] = [];
   const texts: string[] = [];
   const lines: Progress[] = [];
-  const plain = (text: string): string => text;
+  const plain = String;
   const reporter: Pick<Reporter, "event" | "progress"> = {
     event: (event, text) => {
       events.push(event);
-      texts.push(text({ bold: plain, dim: plain, red: plain } as Parameters<typeof text>[0]));
+      texts.push(text({ bold: plain, dim: plain }));
     },
     progress: (progress) => void lines.push(progress),
   };

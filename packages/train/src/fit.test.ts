@@ -185,8 +185,67 @@ describe("ending early", () => {
   test("timers get their turn although the backend is synchronous", async () => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 0);
-    const result = await fit({ ...(await createProblem()), epochs: 1e9, signal: controller.signal });
+    const result = await fit({ ...(await createProblem()), epochs: 1000, signal: controller.signal });
     expect(result.ended).toBe("aborted");
+  });
+});
+
+describe("a device that answers late", () => {
+  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+
+  test("has the next step before it has answered for the last one, and no more than that", async () => {
+    let reading = 0;
+    const atDispatch: number[] = [];
+    const problem = await createProblem({
+      read: async (proceed) => {
+        reading++;
+        await pause();
+        reading--;
+        return proceed();
+      },
+    });
+    await fit({ ...problem, epochs: 1, callbacks: [{ beforeStep: () => void atDispatch.push(reading) }] });
+    // Of a report, two numbers are read: the loss and what was right.
+    expect(atDispatch).toEqual([0, 2, 2, 2]);
+  });
+
+  test("has answered for everything when a failure comes out", async () => {
+    const problem = await createProblem({
+      read: async (proceed) => {
+        await pause();
+        return proceed();
+      },
+    });
+    await fit({ ...problem, epochs: 1 });
+    const before = alive(problem.backend);
+    for (const hook of ["beforeStep", "afterStep", "onStep"] as const) {
+      const callback: Callback = {
+        [hook]: ({ step }: { step: number }) => {
+          if (step === 1) throw failure;
+        },
+      };
+      await expect(fit({ ...problem, epochs: 1, callbacks: [callback] })).rejects.toBe(failure);
+      expect(alive(problem.backend)).toEqual(before);
+    }
+  });
+
+  test("and fails: the error comes out once, after the reports before it", async () => {
+    let reads = 0;
+    const problem = await createProblem({
+      read: async (proceed) => {
+        // The second report fails at once, while the first is on its way.
+        if (reads++ >= 2) throw failure;
+        await pause();
+        return proceed();
+      },
+    });
+    const before = alive(problem.backend);
+    const { log, callback } = recorder();
+    const training = fit({ ...problem, epochs: 1, callbacks: [callback] });
+    await expect(training).rejects.toMatchObject({ code: "kernel", cause: failure });
+    expect(log.filter((line) => line.startsWith("report"))).toEqual(["report 0:0"]);
+    problem.optimizer.dispose();
+    expect(alive(problem.backend)).toEqual(before);
   });
 });
 

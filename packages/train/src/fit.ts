@@ -184,7 +184,7 @@ export const fit = async (options: FitOptions): Promise<FitResult> => {
         pending = advance({ epoch, step }, batch);
         step++;
         if (before) await settle(before);
-
+        await breathe();
         if (step >= end || signal?.aborted) break;
       }
       if (pending) await settle(pending);

@@ -1,5 +1,5 @@
 import { createCpuBackend } from "@striate/backend-cpu";
-import { type Backend, crossEntropy, memoryUsage, type Tensor } from "@striate/core";
+import { type Backend, crossEntropy, type HostArray, memoryUsage, type Tensor } from "@striate/core";
 import { type BatchSequence, batches, type ImageDataset, syntheticDataset } from "@striate/data";
 import { build, flatten, type Layer, linear, type Module, sequential } from "@striate/nn";
 import { type Optimizer, type SgdOptions, sgd } from "@striate/optim";
@@ -21,12 +21,16 @@ export const createProblem = async ({
   layer = sequential([flatten(), linear(16, classes)]),
   lr = 0.1,
   count = 30,
+  read = (proceed) => proceed(),
 }: {
   readonly layer?: Layer;
   readonly lr?: number;
   readonly count?: number;
+  /** Stands between core and the backend's reads, to make a slow device of it, or a failing one. */
+  readonly read?: (proceed: () => Promise<HostArray>) => Promise<HostArray>;
 } = {}): Promise<Problem> => {
-  const backend = await createCpuBackend();
+  const cpu = await createCpuBackend();
+  const backend: Backend = { ...cpu, read: (source) => read(() => cpu.read(source)) };
   const dataset = syntheticDataset({ count, seed: 1, classes, channels: 1, height: 4, width: 4 });
   const net = build(layer, { backend, seed: 1 });
   const optimizer = sgd(net.parameters(), { lr, momentum: 0.9 });

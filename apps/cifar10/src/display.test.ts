@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import { createReporter } from "./reporter.js";
+import { createDisplay } from "./display.js";
 
 class Recorder extends Writable {
   written = "";
@@ -9,30 +9,27 @@ class Recorder extends Writable {
   readonly isTTY: boolean;
   constructor(isTTY: boolean) {
     super({ decodeStrings: false });
-    this.isTTY = isTTY;
+    this.isTTY = isTTY; // for cli-progress
   }
   override _write(chunk: string, _: string, done: () => void): void {
     this.written += chunk;
     done();
-  }
-  hasColors(): boolean {
-    return this.isTTY;
   }
 }
 
 const setup = ({ json = false, isTTY = true } = {}) => {
   const stdout = new Recorder(isTTY);
   const stderr = new Recorder(isTTY);
-  return { stdout, stderr, reporter: createReporter({ stdout, stderr }, json) };
+  return { stdout, stderr, display: createDisplay({ stdout, stderr }, { json, interactive: isTTY, colors: isTTY }) };
 };
 
 const esc = "\u001b";
 
 describe("events", () => {
   test("are JSON with --json, one a line, nothing else", () => {
-    const { stdout, stderr, reporter } = setup({ json: true });
-    reporter.event({ event: "a", text: "two\nlines" }, () => "for people");
-    reporter.event({ event: "b", loss: Number.NaN }, () => "for people");
+    const { stdout, stderr, display } = setup({ json: true });
+    display.event({ event: "a", text: "two\nlines" }, "for people");
+    display.event({ event: "b", loss: Number.NaN }, "for people");
     expect(
       stdout.written
         .split("\n")
@@ -45,21 +42,19 @@ describe("events", () => {
     expect(stderr.written).toBe("");
   });
 
-  test("are text without, with emphasis on a terminal only", () => {
-    for (const isTTY of [true, false]) {
-      const { stdout, reporter } = setup({ isTTY });
-      reporter.event({ event: "a" }, ({ bold }) => `it is ${bold("so")}`);
-      expect(stripVTControlCharacters(stdout.written)).toBe("it is so\n");
-      expect(stdout.written.includes(esc)).toBe(isTTY);
-    }
+  test("are text without", () => {
+    const { stdout, display } = setup();
+    display.event({ event: "a" }, "for people");
+    expect(stdout.written).toBe("for people\n");
   });
 });
 
-test("notices and errors go to standard error", () => {
-  const { stdout, stderr, reporter } = setup({ isTTY: false });
-  reporter.notice("so it is");
-  reporter.error("so it is not");
-  expect(stderr.written).toBe("so it is\nerror: so it is not\n");
+test.each([true, false])("notices and errors go to standard error, coloured where it shows colours (%s)", (isTTY) => {
+  const { stdout, stderr, display } = setup({ isTTY });
+  display.notice("so it is");
+  display.error("so it is not");
+  expect(stripVTControlCharacters(stderr.written)).toBe("so it is\nerror: so it is not\n");
+  expect(stderr.written.includes(esc)).toBe(isTTY);
   expect(stdout.written).toBe("");
 });
 
@@ -72,55 +67,55 @@ describe("the progress line", () => {
   };
 
   test("is drawn at once and goes away before anything else is written", () => {
-    const { stdout, stderr, reporter } = setup();
-    reporter.progress({ phase: "training", done: 0, total: 10 });
+    const { stdout, stderr, display } = setup();
+    display.progress({ phase: "training", done: 0, total: 10 });
     expect(drawn(stderr)).toBe("training  0:00");
-    reporter.event({ event: "a" }, () => "text");
+    display.event({ event: "a" }, "text");
     expect(stdout.written).toBe("text\n");
     // To the first column, and everything from there cleared.
     expect(stderr.written).toBe(`${esc}[1G${esc}[0J`);
     stderr.written = "";
-    reporter.notice("more");
+    display.notice("more");
     expect(stderr.written).toBe("more\n");
   });
 
   test("is the same one while a phase lasts, a new one for the next", async () => {
-    const { stderr, reporter } = setup();
-    reporter.progress({ phase: "training", label: "epoch 1/2", done: 1, total: 2, details: ["loss 1"] });
+    const { stderr, display } = setup();
+    display.progress({ phase: "training", label: "epoch 1/2", done: 1, total: 2, details: ["loss 1"] });
     expect(drawn(stderr)).toMatch(/^epoch 1\/2 .* 50% {2}loss 1 {2}0:00$/);
-    reporter.progress({ phase: "training", label: "epoch 2/2", done: 2, total: 2, details: ["loss 2"] });
+    display.progress({ phase: "training", label: "epoch 2/2", done: 2, total: 2, details: ["loss 2"] });
     await expect.poll(() => drawn(stderr)).toMatch(/^epoch 2\/2 .*100% {2}loss 2 {2}0:00 left$/);
-    reporter.progress({ phase: "testing", done: 1, total: 4 });
+    display.progress({ phase: "testing", done: 1, total: 4 });
     expect(drawn(stderr)).toMatch(/^testing .* 25%/);
-    reporter.clear();
+    display.clear();
   });
 
   test("shows the time spent where the end is not known", () => {
-    const { stderr, reporter } = setup();
-    reporter.progress({ phase: "downloading", done: 5e6, total: undefined, details: ["5 MB"] });
+    const { stderr, display } = setup();
+    display.progress({ phase: "downloading", done: 5e6, total: undefined, details: ["5 MB"] });
     expect(drawn(stderr)).toBe("downloading  5 MB  0:00");
-    reporter.clear();
+    display.clear();
   });
 
   test("fits into the terminal", () => {
-    const { stderr, reporter } = setup();
-    reporter.progress({ phase: "training", done: 5, total: 10, details: ["x".repeat(70), "y".repeat(70)] });
+    const { stderr, display } = setup();
+    display.progress({ phase: "training", done: 5, total: 10, details: ["x".repeat(70), "y".repeat(70)] });
     expect(drawn(stderr).length).toBeLessThan(80);
-    reporter.clear();
+    display.clear();
   });
 
   test("changes no mode of the terminal that a killed process would leave behind", () => {
-    const { stderr, reporter } = setup();
-    reporter.progress({ phase: "training", done: 1, total: 10 });
-    reporter.clear();
+    const { stderr, display } = setup();
+    display.progress({ phase: "training", done: 1, total: 10 });
+    display.clear();
     // Cursor, wrapping, saved position.
     expect(stderr.written).not.toMatch(new RegExp(`${esc}(\\[\\?|7|8)`));
   });
 
   test("is not there without a terminal", () => {
-    const { stderr, reporter } = setup({ isTTY: false });
-    reporter.progress({ phase: "training", done: 1, total: 2 });
-    reporter.clear();
+    const { stderr, display } = setup({ isTTY: false });
+    display.progress({ phase: "training", done: 1, total: 2 });
+    display.clear();
     expect(stderr.written).toBe("");
   });
 });
