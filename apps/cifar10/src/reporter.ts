@@ -1,10 +1,10 @@
-import type { Colors } from "picocolors/types.js";
+import type picocolors from "picocolors";
 
 /** One line of `--json`. */
 export type Event = Readonly<Record<string, unknown>> & { readonly event: string };
 
 /** Emphasis, where the stream shows any. */
-export type Style = Pick<Colors, "bold" | "dim">;
+export type Style = Pick<ReturnType<typeof picocolors.createColors>, "bold" | "dim">;
 
 export interface Progress {
   /** What goes on. When it changes, the time left is estimated afresh. */
