@@ -1,6 +1,16 @@
 // The program as people run it: built, in a process of its own.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,13 +34,13 @@ interface Ended {
 type Watch = (child: ReturnType<typeof spawn>, text: string, stream: "stdout" | "stderr") => void;
 
 /** Runs a program; `watch` hears all that a stream has written so far, and may act on the process. */
-const start = (args: readonly string[], watch: Watch = () => {}): Promise<Ended> =>
+const start = (args: readonly string[], watch: Watch = () => {}, stdout: "pipe" | number = "pipe"): Promise<Ended> =>
   new Promise((resolve, reject) => {
     const env = { ...process.env, NO_COLOR: "1" };
-    const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", stdout, "pipe"] });
     const written = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const)
-      child[stream].setEncoding("utf8").on("data", (text: string) => {
+      child[stream]?.setEncoding("utf8").on("data", (text: string) => {
         written[stream] += text;
         watch(child, written[stream], stream);
       });
@@ -186,6 +196,20 @@ describe("stopped", () => {
       const { code, stderr } = await start([main, ...endless, "--out", out], close);
       expect(code).toBe(141);
       expect(stderr).toBe("standard output was closed: stopping\n");
+      expect(readdirSync(out)).toEqual(["lenet5-cpu-seed0-interrupted.safetensors"]);
+    },
+    timeout,
+  );
+
+  test.runIf(existsSync("/dev/full"))(
+    "by a full disk under standard output: saves, exit code 5",
+    async () => {
+      const out = newFolder();
+      const full = openSync("/dev/full", "w");
+      const { code, stderr } = await start([main, ...endless, "--out", out], undefined, full);
+      closeSync(full);
+      expect(code).toBe(5);
+      expect(stderr).toContain("cannot write to standard output: ENOSPC");
       expect(readdirSync(out)).toEqual(["lenet5-cpu-seed0-interrupted.safetensors"]);
     },
     timeout,

@@ -85,6 +85,8 @@ const presetTable = (): string =>
 const exitTable = (): string =>
   table(Object.values(exitCodes).map(({ code, meaning }) => [`${code}`.padStart(3), meaning] as const));
 
+const events = `Events of --json: start, epoch (one an epoch), and at last end, interrupted or error.`;
+
 const examples = `Examples:
   npm run cifar10
   npm run cifar10 -- --preset fast70 --epochs 1 --seed 7
@@ -131,7 +133,7 @@ const command = (): Command =>
     .option("--json", "one JSON object a line on standard output, and nothing else there")
     .allowExcessArguments(false)
     .showHelpAfterError("(--help lists all options)")
-    .addHelpText("after", () => `\nPresets:\n${presetTable()}\n\nExit codes:\n${exitTable()}\n\n${examples}`);
+    .addHelpText("after", () => `\nPresets:\n${presetTable()}\n\nExit codes:\n${exitTable()}\n\n${events}\n\n${examples}`);
 
 /** Options of npm's own: npm sets these for reasons that are none of ours. */
 const npmOptions: ReadonlySet<string> = new Set(["json", "offline"]);

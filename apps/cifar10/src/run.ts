@@ -12,7 +12,7 @@ import { clock, megabytes, percent } from "./progress-line.js";
 import { type Prepared, presets } from "./recipes.js";
 import type { Reporter } from "./reporter.js";
 import { trainingReports } from "./training-reports.js";
-import { withViews } from "./views.js";
+import { type Views, withViews } from "./views.js";
 
 export type Ended = "finished" | "interrupted";
 
@@ -20,7 +20,7 @@ export type Ended = "finished" | "interrupted";
 interface Settings extends Options {
   readonly epochs: number;
   readonly batchSize: number;
-  readonly views: 1 | 6;
+  readonly views: Views;
 }
 
 const settingsOf = (options: Options): Settings => {
