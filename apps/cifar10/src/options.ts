@@ -133,7 +133,10 @@ const command = (): Command =>
     .option("--json", "one JSON object a line on standard output, and nothing else there")
     .allowExcessArguments(false)
     .showHelpAfterError("(--help lists all options)")
-    .addHelpText("after", () => `\nPresets:\n${presetTable()}\n\nExit codes:\n${exitTable()}\n\n${events}\n\n${examples}`);
+    .addHelpText(
+      "after",
+      () => `\nPresets:\n${presetTable()}\n\nExit codes:\n${exitTable()}\n\n${events}\n\n${examples}`,
+    );
 
 /** Options of npm's own: npm sets these for reasons that are none of ours. */
 const npmOptions: ReadonlySet<string> = new Set(["json", "offline"]);
