@@ -119,7 +119,11 @@ export const composed = <I, A>(
   allowed: (context: ToleranceContext<I, A>) => (i: number) => number,
 ): Tolerance<I, A> => ({
   class: "composed",
-  allowed,
+  allowed(context) {
+    const limit = allowed(context);
+    const flushed = context.precision === "wgsl" ? (smallestNormal[context.dtype] ?? 0) : 0;
+    return (i) => limit(i) + flushed;
+  },
 });
 
 /** The worst element of a comparison. */

@@ -31,7 +31,7 @@ export {
   UnsupportedError,
 } from "./errors.js";
 export { philox4x32, randomWords } from "./random/philox.js";
-export { broadcastStrides, collapseAxes, rowMajorStrides, sizeOf } from "./shape.js";
+export { around, broadcastStrides, collapseAxes, mergeAxes, type Nest, rowMajorStrides, sizeOf } from "./shape.js";
 
 export type Shape = readonly number[];
 
@@ -98,6 +98,25 @@ export type ActivationKind =
   | "silu"
   /** log(1 + e^x), computed as max(x, 0) + log1p(e^-|x|) */
   | "softplus";
+
+/** The steps of a `pointwise` chain: the binary and unary kinds of these names. */
+export type PointwiseKind = "add" | "sub" | "mul" | "div" | "max" | "min" | "neg" | "square" | "sqrt";
+
+/**
+ * A step and its one or two operands: i >= 0 is input i, or step i - (number of inputs); -1 - i is scalar i. The first
+ * operand is no scalar.
+ */
+export type PointwiseStep = readonly [kind: PointwiseKind, a: number, b?: number];
+
+export interface PointwiseAttrs {
+  readonly steps: readonly PointwiseStep[];
+  /** Which steps are the outputs; an index as in a step. */
+  readonly outputs: readonly number[];
+  /** Constants, rounded to the inputs' dtype before use. They change from call to call. */
+  readonly scalars: readonly number[];
+  /** Equal for chains that differ in their scalars only. */
+  readonly key: string;
+}
 
 /** [top, bottom, left, right] */
 export type Padding2d = readonly [number, number, number, number];
@@ -187,6 +206,11 @@ export interface OpMap {
   // ---- optional: core decomposes them where a backend has none or declines ---------------------------------------
   /** `binary` with one operand the constant `value`, on the `side` given. */
   binaryScalar: Op<1, 1, { readonly kind: BinaryKind; readonly value: number; readonly side: "left" | "right" }>;
+  /**
+   * A chain of elementwise steps on operands of one shape and float dtype. Each step is rounded as if it were stored, so that a
+   * fused chain gives the bits of its steps one by one.
+   */
+  pointwise: Op<number, number, PointwiseAttrs>;
   activation: Op<1, 1, { readonly kind: ActivationKind; readonly alpha: number }>;
   /** (x, gy) -> gx */
   activationGrad: Op<2, 1, { readonly kind: ActivationKind; readonly alpha: number }>;
@@ -323,6 +347,11 @@ export interface Capabilities {
   readonly deterministic: boolean;
   /** Whether NaN propagates everywhere, as the bundled backends promise. */
   readonly nan: "propagates" | "unspecified";
+  /**
+   * What pointwise functions are held to. `ieee`, the default: 2 units in the last place. `wgsl`: the limits of the WGSL
+   * specification, which also lets a device flush subnormal numbers to zero.
+   */
+  readonly precision?: "ieee" | "wgsl";
 }
 
 export interface LostInfo {

@@ -29,6 +29,7 @@ export {
 } from "./create.js";
 export * from "./errors.js";
 export type { FormatOptions } from "./format.js";
+export { fromBackend, operandOf } from "./interop.js";
 export { elu, gelu, leakyRelu, silu, softplus } from "./ops/activation.js";
 export { adaptiveAvgPool2d, adaptiveMaxPool2d } from "./ops/adaptive-pool2d.js";
 export { argmax, argmin } from "./ops/arg-reduce.js";
@@ -70,6 +71,7 @@ export {
 } from "./ops/norms.js";
 export { type Pad2dOptions, type PadMode, type PadOptions, pad, pad2d } from "./ops/pad.js";
 export { permute, transpose } from "./ops/permute.js";
+export { type Arithmetic, type PointwiseValue, pointwise } from "./ops/pointwise.js";
 export type { PoolOptions } from "./ops/pool-options.js";
 export {
   type Axes,

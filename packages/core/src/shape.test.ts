@@ -2,11 +2,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "./errors.js";
 import {
+  around,
   broadcastShapes,
   broadcastStrides,
   collapseAxes,
   expectShape,
   formatShape,
+  mergeAxes,
   normalizeAxes,
   normalizeAxis,
   padRank,
@@ -126,4 +128,60 @@ describe("shapes", () => {
     expect([sameShape([2], [2]), sameShape([2], [2, 1]), sameShape([2], [3])]).toEqual([true, false, false]);
     expect(rowMajorStrides([2, 3, 4])).toEqual([12, 4, 1]);
   });
+});
+
+describe("mergeAxes", () => {
+  test("joins what every array walks as one, and drops axes of size 1", () => {
+    expect(
+      mergeAxes(
+        [2, 1, 3, 4],
+        [
+          [12, 5, 4, 1],
+          [12, 9, 4, 1],
+        ],
+      ),
+    ).toEqual({ shape: [24], strides: [[1], [1]] });
+  });
+
+  test("keeps an axis apart if one array jumps there", () => {
+    expect(
+      mergeAxes(
+        [2, 3, 4],
+        [
+          [12, 4, 1],
+          [0, 1, 0],
+        ],
+      ),
+    ).toEqual({
+      shape: [2, 3, 4],
+      strides: [
+        [12, 4, 1],
+        [0, 1, 0],
+      ],
+    });
+    expect(
+      mergeAxes(
+        [2, 3, 4],
+        [
+          [12, 4, 1],
+          [1, 0, 0],
+        ],
+      ),
+    ).toEqual({
+      shape: [2, 12],
+      strides: [
+        [12, 1],
+        [1, 0],
+      ],
+    });
+  });
+
+  test("leaves one axis of a scalar", () => {
+    expect(mergeAxes([1, 1], [[1, 1]])).toEqual({ shape: [1], strides: [[0]] });
+    expect(mergeAxes([], [[]])).toEqual({ shape: [1], strides: [[0]] });
+  });
+});
+
+test("around splits a shape at an axis", () => {
+  expect(around([2, 3, 4, 5], 1)).toEqual({ outer: 2, extent: 3, inner: 20 });
 });

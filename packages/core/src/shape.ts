@@ -98,3 +98,41 @@ export const collapseAxes = (shape: Shape, axes: readonly number[]): { shape: nu
   });
   return { shape: merged, axes: reduced.flatMap((r, i) => (r ? [i] : [])) };
 };
+
+/** A loop nest over several arrays at once: `strides[k][axis]` is array k's step along `axis`. */
+export interface Nest {
+  readonly shape: number[];
+  readonly strides: number[][];
+}
+
+/**
+ * The same nest with axes of size 1 dropped, and neighbours merged that every array walks as one. At least one axis is
+ * left. An element-wise op on arrays of equal shape becomes a single run this way.
+ */
+export const mergeAxes = (shape: Shape, strides: readonly (readonly number[])[]): Nest => {
+  const merged: number[] = [];
+  const mergedStrides = strides.map((): number[] => []);
+  shape.forEach((extent, axis) => {
+    if (extent === 1) return;
+    const last = merged.length - 1;
+    const joins = last >= 0 && strides.every((s, k) => mergedStrides[k]?.[last] === (s[axis] as number) * extent);
+    if (joins) merged[last] = (merged[last] as number) * extent;
+    else merged.push(extent);
+    strides.forEach((s, k) => {
+      (mergedStrides[k] as number[])[joins ? last : last + 1] = s[axis] as number;
+    });
+  });
+  if (merged.length > 0) return { shape: merged, strides: mergedStrides };
+  return { shape: [1], strides: strides.map(() => [0]) };
+};
+
+/** A row-major array as [outer, extent, inner] around `axis`. */
+export const around = (shape: Shape, axis: number): { outer: number; extent: number; inner: number } => {
+  let outer = 1;
+  let inner = 1;
+  shape.forEach((n, i) => {
+    if (i < axis) outer *= n;
+    if (i > axis) inner *= n;
+  });
+  return { outer, extent: shape[axis] as number, inner };
+};

@@ -1,6 +1,6 @@
-import type { Tensor } from "@striate/core";
+import type { Arithmetic } from "@striate/core";
 import { type MakeOptimizer, optimizerOf } from "./optimizer.js";
-import { defineRule, movingAverage, type ParameterState, type Rule, type Slots, slotOf, withPenalty } from "./rule.js";
+import { type Averages, defineRule, movingAverage, type Rule, slotOf, withPenalty } from "./rule.js";
 import { expectDecay, expectNonNegative } from "./validate.js";
 
 export interface AdamOptions {
@@ -17,16 +17,16 @@ export interface AdamOptions {
 }
 
 /** p - lr · m̂ / (√v̂ + eps), where m̂ = m / (1 - β1^step) and v̂ = v / (1 - β2^step). */
-const adamStep = (
-  param: Tensor,
-  grad: Tensor,
-  { step, slots }: ParameterState,
+const adamStep = <T extends Arithmetic<T>>(
+  param: T,
+  grad: T,
+  { step, slots }: { readonly step: number; readonly slots: Averages<T> },
   { lr, betas: [beta1, beta2], eps, amsgrad }: AdamOptions,
-): { param: Tensor; slots: Slots } => {
+): { param: T; slots: Averages<T> } => {
   const exp_avg = movingAverage(slotOf(slots, "exp_avg"), grad, beta1);
   const exp_avg_sq = movingAverage(slotOf(slots, "exp_avg_sq"), grad.square(), beta2);
   // Missing if amsgrad was switched on after the first steps: then this one starts the maximum.
-  const max_exp_avg_sq = amsgrad ? (slots["max_exp_avg_sq"]?.maximum(exp_avg_sq) ?? exp_avg_sq.detach()) : undefined;
+  const max_exp_avg_sq = amsgrad ? (slots["max_exp_avg_sq"]?.maximum(exp_avg_sq) ?? exp_avg_sq) : undefined;
   const correction1 = 1 - beta1 ** step;
   const correction2 = Math.sqrt(1 - beta2 ** step);
   // Both corrections folded into scalars: lr/c1 · m / (√v / c2 + eps) = (lr · c2 / c1) · m / (√v + eps · c2).

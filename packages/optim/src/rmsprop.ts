@@ -34,7 +34,8 @@ export const rmspropRule: Rule<RmspropOptions> = /* @__PURE__ */ defineRule<Rmsp
     const g = withPenalty(grad, param, weightDecay);
     const square_avg = movingAverage(slotOf(slots, "square_avg"), g.square(), alpha);
     // The slot of an option that was switched on after the first steps is missing: it starts from 0 then.
-    const grad_avg = centered ? movingAverage(slots["grad_avg"] ?? g.zerosLike(), g, alpha) : undefined;
+    const mean = slots["grad_avg"];
+    const grad_avg = centered ? (mean ? movingAverage(mean, g, alpha) : g.mul(1 - alpha)) : undefined;
     const scaled = g.div((grad_avg ? square_avg.sub(grad_avg.square()) : square_avg).sqrt().add(eps));
     const old = slots["momentum_buffer"];
     const momentum_buffer = momentum > 0 && old ? old.mul(momentum).add(scaled) : scaled;

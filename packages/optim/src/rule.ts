@@ -1,5 +1,15 @@
 /** The pure half: an update rule for one parameter, lifted to lists of them. No tensor is changed, none leaks. */
-import { ArgumentError, full, noGrad, ShapeError, scope, type Tensor } from "@striate/core";
+import {
+  ArgumentError,
+  type Arithmetic,
+  full,
+  noGrad,
+  type PointwiseValue,
+  pointwise,
+  ShapeError,
+  scope,
+  type Tensor,
+} from "@striate/core";
 
 /** A parameter's running averages, by PyTorch's names; each has the parameter's shape. */
 export type Slots = Readonly<Record<string, Tensor>>;
@@ -28,16 +38,24 @@ export interface Rule<H extends object> {
   /** The caller disposes the slots. */
   init(params: readonly Tensor[], hyper: H): ParameterState[];
   /**
-   * One step. The arguments stay as they are and stay alive; results are new tensors, except for slots that the rule
-   * leaves alone. The caller disposes them. @throws ArgumentError, ShapeError for lists that do not fit.
+   * One step. The arguments stay as they are and stay alive; results are new tensors, which the caller
+   * disposes. @throws ArgumentError, ShapeError for lists that do not fit.
    */
   update(params: readonly Tensor[], grads: readonly Tensor[], state: readonly ParameterState[], hyper: H): Updated;
 }
 
+/** Slots of a parameter while its update is worked out. */
+export type Averages<T> = Readonly<Record<string, T>>;
+
 /** What an optimizer says about one parameter; everything else is the same for all. */
 interface RuleOf<H extends object> extends Pick<Rule<H>, "name" | "defaults" | "check" | "initialSlots"> {
-  /** `step` counts from 1. Runs in a scope and without recording. */
-  updateOne(param: Tensor, grad: Tensor, state: ParameterState, hyper: H): { param: Tensor; slots: Slots };
+  /** In the arithmetic of `pointwise`: an update is a single kernel, where the backend has it. `step` counts from 1. */
+  updateOne<T extends Arithmetic<T>>(
+    param: T,
+    grad: T,
+    state: { readonly step: number; readonly slots: Averages<T> },
+    hyper: H,
+  ): { param: T; slots: Averages<T> };
 }
 
 const expectFit = (name: string, params: readonly Tensor[], grads: readonly Tensor[], states: number): void => {
@@ -69,15 +87,23 @@ export const defineRule = <H extends object>({ updateOne, ...rest }: RuleOf<H>):
     expectFit(rest.name, params, grads, state.length);
     return noGrad(() =>
       scope(() => {
-        const next = params.map((param, i) =>
-          // A scope each: one parameter's temporaries are gone before the next one's come.
-          scope(() => {
-            const before = state[i] as ParameterState;
-            const step = before.step + 1;
-            const { param: value, slots } = updateOne(param, grads[i] as Tensor, { step, slots: before.slots }, hyper);
-            return { param: value, state: { step, slots } };
-          }),
-        );
+        const next = params.map((param, i) => {
+          const { step: done, slots: before } = state[i] as ParameterState;
+          const step = done + 1;
+          const old = Object.keys(before);
+          let names: string[] = [];
+          const [value, ...after] = pointwise(
+            [param, grads[i] as Tensor, ...Object.values(before)],
+            (p, g, ...values) => {
+              const slots = Object.fromEntries(old.map((name, s) => [name, values[s] as PointwiseValue]));
+              const updated = updateOne(p as PointwiseValue, g as PointwiseValue, { step, slots }, hyper);
+              names = Object.keys(updated.slots);
+              return [updated.param, ...Object.values(updated.slots)];
+            },
+          );
+          const slots = Object.fromEntries(names.map((name, s) => [name, after[s] as Tensor]));
+          return { param: value as Tensor, state: { step, slots } };
+        });
         return { params: next.map((n) => n.param), state: next.map((n) => n.state) };
       }),
     );
@@ -85,12 +111,12 @@ export const defineRule = <H extends object>({ updateOne, ...rest }: RuleOf<H>):
 });
 
 /** The slot, which the rule's own `initialSlots` made. */
-export const slotOf = (slots: Slots, name: string): Tensor => slots[name] as Tensor;
+export const slotOf = <T>(slots: Averages<T>, name: string): T => slots[name] as T;
 
 /** The gradient with an L2 penalty's: g + weightDecay · p. */
-export const withPenalty = (grad: Tensor, param: Tensor, weightDecay: number): Tensor =>
+export const withPenalty = <T extends Arithmetic<T>>(grad: T, param: T, weightDecay: number): T =>
   weightDecay === 0 ? grad : grad.add(param.mul(weightDecay));
 
 /** rate · average + (1 - rate) · value */
-export const movingAverage = (average: Tensor, value: Tensor, rate: number): Tensor =>
+export const movingAverage = <T extends Arithmetic<T>>(average: T, value: T, rate: number): T =>
   average.mul(rate).add(value.mul(1 - rate));

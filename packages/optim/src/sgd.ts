@@ -34,7 +34,7 @@ export const sgdRule: Rule<SgdOptions> = /* @__PURE__ */ defineRule<SgdOptions>(
     if (momentum === 0) return { param: param.sub(g.mul(lr)), slots: {} };
     // Missing if momentum was switched on after the first steps: then this one starts the buffer.
     const old = slots["momentum_buffer"];
-    const buffer = step === 1 || !old ? g.detach() : old.mul(momentum).add(dampening === 0 ? g : g.mul(1 - dampening));
+    const buffer = step === 1 || !old ? g : old.mul(momentum).add(dampening === 0 ? g : g.mul(1 - dampening));
     const direction = nesterov ? g.add(buffer.mul(momentum)) : buffer;
     return { param: param.sub(direction.mul(lr)), slots: { momentum_buffer: buffer } };
   },

@@ -1,5 +1,5 @@
+import { around } from "@striate/core/backend";
 import type { CpuKernels } from "../storage.js";
-import { around } from "../strides.js";
 
 // The elements of channel c in [N, C, ...] are runs of `inner`, the first at c·inner, the next ones `step` further on.
 

@@ -1,5 +1,5 @@
+import { around } from "@striate/core/backend";
 import type { CpuKernels } from "../storage.js";
-import { around } from "../strides.js";
 
 export const cumsumKernels: Pick<CpuKernels, "cumsum"> = {
   cumsum: {

@@ -1,5 +1,5 @@
+import { around } from "@striate/core/backend";
 import type { CpuKernels } from "../storage.js";
-import { around } from "../strides.js";
 
 export const localResponseNormKernels: Pick<CpuKernels, "localResponseNorm"> = {
   // The window of channel c runs from c - floor(size/2) to c + floor((size-1)/2), as PyTorch's.

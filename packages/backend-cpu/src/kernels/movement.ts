@@ -1,6 +1,6 @@
-import { broadcastStrides, rowMajorStrides, type Shape } from "@striate/core/backend";
+import { broadcastStrides, mergeAxes, rowMajorStrides, type Shape } from "@striate/core/backend";
 import type { CpuKernels, Elements } from "../storage.js";
-import { mergeAxes, walk } from "../strides.js";
+import { walk } from "../strides.js";
 
 /** An array walked with given steps from `offset`. */
 interface View {

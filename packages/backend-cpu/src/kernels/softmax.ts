@@ -1,5 +1,5 @@
+import { around } from "@striate/core/backend";
 import type { CpuKernels, CpuOperand, Elements } from "../storage.js";
-import { around } from "../strides.js";
 
 /** Calls `visit` for each line along `axis`: its first element, the step between its elements, their number. */
 const eachLine = (

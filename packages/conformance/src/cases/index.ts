@@ -10,6 +10,7 @@ import * as linear from "./linear.js";
 import * as losses from "./losses.js";
 import * as movement from "./movement.js";
 import * as normalization from "./normalization.js";
+import { pointwise } from "./pointwise.js";
 import * as pooling from "./pooling.js";
 import * as reduction from "./reduction.js";
 import * as softmax from "./softmax.js";
@@ -56,6 +57,7 @@ export const cases = {
   logicalNot,
   cast,
   where,
+  pointwise,
   ...activation,
   ...softmax,
   ...reduction,

@@ -161,7 +161,11 @@ const batchOf = (
   };
 };
 
-/** Distance to the float64 loss that a float32 run may have at each step. */
+/**
+ * Distance to the float64 loss that a float32 run may have at each step. Rounding alone moves it by some 1e-6; a single
+ * ReLU or maximum that goes the other way moves a gradient by 1e-3, and the next losses with it. How often that happens
+ * is chance: PyTorch's own float32 run is one draw, so it gets a factor, and 3e-5 on top for steps where it had none.
+ */
 const float32Limits = ({ net, loss, lossFloat32 }: TrainingVector): number[] => {
   let strayed = 0;
   return loss.map((want, step) => {
@@ -169,7 +173,7 @@ const float32Limits = ({ net, loss, lossFloat32 }: TrainingVector): number[] => 
     const yardstick = lossFloat32[step];
     if (networks[net]?.smooth || yardstick === undefined) return 1e-5 * Math.abs(want);
     strayed = Math.max(strayed, Math.abs(yardstick - want));
-    return 10 * strayed + 1e-5;
+    return 10 * strayed + 3e-5 * Math.max(1, Math.abs(want));
   });
 };
 

@@ -6,6 +6,7 @@ import { scoped } from "../scope.js";
 import { formatShape, sameShape, sizeOf } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import { fill } from "./fill.js";
+import { type PointwiseValue, pointwise } from "./pointwise.js";
 
 /** All axes but the channels. */
 const statisticAxes = (x: Tensor): number[] => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
@@ -138,13 +139,21 @@ export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOp
     Tensor,
   ];
   withContext({ recording: false }, () => {
-    const moved = (running: Tensor | undefined, batch: Tensor): Tensor | undefined =>
-      running?.mul(1 - momentum).add(batch.mul(momentum));
     // Both or neither: the second may find no memory.
-    const newMean = moved(runningMean, mean);
-    const newVar = moved(runningVar, variance.mul(n / (n - 1)));
-    if (newMean) runningMean?.assign(newMean);
-    if (newVar) runningVar?.assign(newVar);
+    const moves: { readonly running: Tensor; readonly batch: Tensor; readonly scale: number }[] = [];
+    if (runningMean) moves.push({ running: runningMean, batch: mean, scale: 1 });
+    if (runningVar) moves.push({ running: runningVar, batch: variance, scale: n / (n - 1) });
+    if (moves.length === 0) return;
+    const moved = pointwise(
+      moves.flatMap(({ running, batch }) => [running, batch]),
+      (...values) =>
+        moves.map(({ scale }, i) => {
+          const [running, batch] = values.slice(2 * i) as [PointwiseValue, PointwiseValue];
+          const unbiased = scale === 1 ? batch : batch.mul(scale);
+          return running.mul(1 - momentum).add(unbiased.mul(momentum));
+        }),
+    );
+    moves.forEach(({ running }, i) => running.assign(moved[i] as Tensor));
   });
   return y;
 });
