@@ -1,0 +1,234 @@
+import type { Conv2dAttrs, Shape } from "@striate/core/backend";
+import type { Runtime } from "../runtime.js";
+import type { WasmKernels } from "../storage.js";
+import { type GradWeightPlan, planGradWeight, runGradWeight } from "./conv-grad-weight.js";
+import { type GatherConvPlan, planGatherConv, runGatherConv } from "./gather-conv.js";
+import { type Planes, planesOf } from "./planes.js";
+
+type Quad = readonly [number, number, number, number];
+
+/** Sizes of a convolution: x [n, groups · channels, h, w], w [groups · outputs, channels, kh, kw], y [n, …, oh, ow]. */
+interface Sizes {
+  readonly images: number;
+  readonly groups: number;
+  readonly channels: number;
+  readonly outputs: number;
+  readonly image: readonly [number, number];
+  readonly kernel: readonly [number, number];
+  readonly output: readonly [number, number];
+}
+
+const sizesOf = (x: Shape, w: Shape, y: Shape, groups: number): Sizes => {
+  const [images, , height, width] = x as Quad;
+  const [allOutputs, channels, kh, kw] = w as Quad;
+  return {
+    images,
+    groups,
+    channels,
+    outputs: allOutputs / groups,
+    image: [height, width],
+    kernel: [kh, kw],
+    output: [y[2] as number, y[3] as number],
+  };
+};
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+/** The image as forward and weight gradient see it, and where each tap falls. */
+const forwardPlanes = (
+  { image, kernel, output }: Sizes,
+  { stride, padding, dilation }: Conv2dAttrs,
+): { planes: Planes; taps: [number, number][] } => ({
+  planes: planesOf({
+    height: image[0],
+    width: image[1],
+    rows: (output[0] - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1,
+    columns: (output[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
+    top: padding[0],
+    left: padding[2],
+    stride: stride[1],
+  }),
+  taps: range(kernel[0]).flatMap((ky) =>
+    range(kernel[1]).map((kx): [number, number] => [ky * dilation[0], kx * dilation[1]]),
+  ),
+});
+
+const planForward = (key: string, sizes: Sizes, attrs: Conv2dAttrs, bias: boolean): GatherConvPlan => {
+  const { images, groups, channels, outputs, kernel, output } = sizes;
+  const { planes, taps } = forwardPlanes(sizes, attrs);
+  const k = channels * kernel[0] * kernel[1];
+  return planGatherConv(`conv2d ${key}`, {
+    images,
+    groups,
+    channels,
+    planes,
+    rowStride: attrs.stride[0],
+    taps,
+    outputs,
+    grid: {
+      rows: output[0],
+      columns: output[1],
+      plane: output[0] * output[1],
+      offset: 0,
+      rowStep: output[1],
+      columnStep: 1,
+    },
+    weights: { indices: outputs, iStep: k, extents: [k], steps: [1], offset: 0 },
+    weightsStep: outputs * k,
+    bias,
+  });
+};
+
+/** Taps along one axis that reach the inputs phase, phase + stride, …, and the output that each meets at the first. */
+const tapsOfPhase = (
+  phase: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  before: number,
+): { tap: number; output: number }[] =>
+  range(kernel)
+    .filter((tap) => (phase + before - tap * dilation) % stride === 0)
+    .map((tap) => ({ tap, output: (phase + before - tap * dilation) / stride }));
+
+/**
+ * The input gradient by phases: the inputs at a fixed remainder modulo the stride are a convolution of stride 1 of the
+ * output gradient, with those taps alone that ever reach them. At stride 1 there is one phase: all taps, turned round.
+ */
+const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): GatherConvPlan[] => {
+  const { images, groups, channels, outputs, image, kernel, output } = sizes;
+  const { stride, padding, dilation } = attrs;
+  return range(stride[0]).flatMap((py) =>
+    range(stride[1]).flatMap((px): GatherConvPlan[] => {
+      const rows = Math.ceil((image[0] - py) / stride[0]);
+      const columns = Math.ceil((image[1] - px) / stride[1]);
+      const ys = tapsOfPhase(py, kernel[0], stride[0], dilation[0], padding[0]);
+      const xs = tapsOfPhase(px, kernel[1], stride[1], dilation[1], padding[2]);
+      const [firstY, firstX] = [ys[0], xs[0]];
+      if (rows <= 0 || columns <= 0 || !firstY || !firstX) return [];
+      // Taps go up, outputs down: the last tap meets the lowest output.
+      const lowestY = (ys.at(-1) as typeof firstY).output;
+      const lowestX = (xs.at(-1) as typeof firstX).output;
+      const planes = planesOf({
+        height: output[0],
+        width: output[1],
+        rows: rows + firstY.output - lowestY,
+        columns: columns + firstX.output - lowestX,
+        top: -lowestY,
+        left: -lowestX,
+        stride: 1,
+      });
+      const window = kernel[0] * kernel[1];
+      const stepOf = (taps: typeof ys): number => (taps[1] ? taps[1].tap - (taps[0] as typeof firstY).tap : 0);
+      return [
+        planGatherConv(`conv2dGradInput ${key} ${py},${px}`, {
+          images,
+          groups,
+          channels: outputs,
+          planes,
+          rowStride: 1,
+          taps: ys.flatMap((y) => xs.map((x) => [y.output - lowestY, x.output - lowestX] as const)),
+          outputs: channels,
+          grid: {
+            rows,
+            columns,
+            plane: image[0] * image[1],
+            offset: py * image[1] + px,
+            rowStep: stride[0] * image[1],
+            columnStep: stride[1],
+          },
+          weights: {
+            indices: channels,
+            iStep: window,
+            extents: [outputs, ys.length, xs.length],
+            steps: [channels * window, stepOf(ys) * kernel[1], stepOf(xs)],
+            offset: firstY.tap * kernel[1] + firstX.tap,
+          },
+          weightsStep: outputs * channels * window,
+          bias: false,
+        }),
+      ];
+    }),
+  );
+};
+
+const planWeights = (key: string, sizes: Sizes, attrs: Conv2dAttrs): GradWeightPlan => {
+  const { images, groups, channels, outputs, output } = sizes;
+  return planGradWeight(`conv2dGradWeight ${key}`, {
+    images,
+    groups,
+    channels,
+    ...forwardPlanes(sizes, attrs),
+    rowStride: attrs.stride[0],
+    outputs,
+    rows: output[0],
+    columns: output[1],
+  });
+};
+
+/** Plans by key: a network asks for the same ones at every step. */
+const memoize = <T>(make: (key: string, sizes: Sizes, attrs: Conv2dAttrs) => T) => {
+  const plans = new Map<string, T>();
+  return (x: Shape, w: Shape, y: Shape, attrs: Conv2dAttrs): T => {
+    const { stride, padding, dilation, groups } = attrs;
+    const key = `${x},${w},${y[2]},${y[3]},${stride},${padding},${dilation},${groups}`;
+    let plan = plans.get(key);
+    if (plan === undefined) {
+      if (plans.size >= MAX_PLANS) plans.clear();
+      plan = make(key, sizesOf(x, w, y, groups), attrs);
+      plans.set(key, plan);
+    }
+    return plan;
+  };
+};
+
+const MAX_PLANS = 1024;
+
+export const conv2dKernels = (
+  runtime: Runtime,
+): Pick<WasmKernels, "conv2d" | "conv2dGradInput" | "conv2dGradWeight"> => {
+  const plain = memoize((key, sizes, attrs) => planForward(key, sizes, attrs, false));
+  const biased = memoize((key, sizes, attrs) => planForward(`${key} bias`, sizes, attrs, true));
+  const gradInput = memoize(planGradInput);
+  const gradWeight = memoize(planWeights);
+  return {
+    conv2d: {
+      run: ({ inputs: [x, w, bias], outputs: [y], attrs }) =>
+        runGatherConv(runtime, (bias ? biased : plain)(x.shape, w.shape, y.shape, attrs), {
+          source: x.storage.address,
+          weights: w.storage.address,
+          bias: bias?.storage.address ?? 0,
+          output: y.storage.address,
+        }),
+    },
+    conv2dGradInput: {
+      run: ({ inputs: [w, gy], outputs: [gx], attrs }) => {
+        const phases = gradInput(gx.shape, w.shape, gy.shape, attrs);
+        const { stride } = attrs;
+        const { address } = gx.storage;
+        // Inputs that no window reaches belong to no phase.
+        if (phases.length < stride[0] * stride[1])
+          new Float32Array(
+            runtime.buffer,
+            address,
+            gx.shape.reduce((a, b) => a * b, 1),
+          ).fill(0);
+        for (const phase of phases)
+          runGatherConv(runtime, phase, {
+            source: gy.storage.address,
+            weights: w.storage.address,
+            bias: 0,
+            output: address,
+          });
+      },
+    },
+    conv2dGradWeight: {
+      run: ({ inputs: [x, gy], outputs: [gw], attrs }) =>
+        runGradWeight(runtime, gradWeight(x.shape, gw.shape, gy.shape, attrs), {
+          x: x.storage.address,
+          gy: gy.storage.address,
+          output: gw.storage.address,
+        }),
+    },
+  };
+};
