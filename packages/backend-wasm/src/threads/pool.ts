@@ -63,6 +63,8 @@ export interface PoolOptions {
   readonly workers: number;
   /** Called when the last zombie has ended. */
   onZombiesGone(): void;
+  /** How a worker is started. Default: `startWorker`. */
+  readonly startWorker?: typeof startWorker;
 }
 
 /** What the calling thread and its workers share, besides the memory. */
@@ -101,7 +103,12 @@ const claim = (control: Int32Array): number => {
 };
 
 /** @throws what starting a worker throws: then there are no threads to be had here. */
-export const createPool = async ({ memory, workers, onZombiesGone }: PoolOptions): Promise<Pool> => {
+export const createPool = async ({
+  memory,
+  workers,
+  onZombiesGone,
+  startWorker: startOne = startWorker,
+}: PoolOptions): Promise<Pool> => {
   let channel = openChannel();
   const handles = new Set<WorkerHandle>();
   const sleeps = mayWait(channel.control);
@@ -111,7 +118,7 @@ export const createPool = async ({ memory, workers, onZombiesGone }: PoolOptions
   let disposed = false;
 
   const start = (thread: number): WorkerHandle => {
-    const handle = startWorker({ memory, control: channel.buffer, thread });
+    const handle = startOne({ memory, control: channel.buffer, thread });
     handles.add(handle);
     handle.ended.then(() => {
       // One that ended by itself: it ran out of memory, or was ended from outside.
