@@ -8,6 +8,7 @@ import { defineFunction, type FunctionDefinition, type Local } from "../assemble
 import type { Runtime } from "../runtime.js";
 import { transpose4 } from "./pack.js";
 import { elementOf, emitClear, emitCopyPlane, hasPadding, type Planes } from "./planes.js";
+import { sumParts } from "./sum-parts.js";
 import { storeLanes } from "./tile.js";
 
 export interface GradWeight {
@@ -321,37 +322,6 @@ const gradWeightProgram = (grad: GradWeight, split: Split, table: Table): Functi
   });
 };
 
-/** (task, scratch, partials, output): adds up `parts` arrays of `elements`, in order. */
-const sumProgram = (elements: number, parts: number, perTask: number): FunctionDefinition =>
-  defineFunction({
-    name: "sumParts",
-    params: ["i32", "i32", "i32", "i32"],
-    build: (body, task, _scratch, partials, output) => {
-      const start = body.let(i32.mul(task, perTask * 4));
-      const end = body.let(i32.add(start, perTask * 4));
-      body.if(i32.gtU(end, elements * 4), () => body.set(end, i32.const(elements * 4)));
-      body.forever((leave) => {
-        const from = body.let(i32.add(partials, start));
-        const sum = body.let(v128.load(from));
-        body.for(1, parts, 1, () => {
-          body.increment(from, elements * 4);
-          body.set(sum, f32x4.add(sum, v128.load(from)));
-        });
-        const to = body.let(i32.add(output, start));
-        const left = body.let(i32.sub(elements * 4, start));
-        if (elements % 4 === 0) body.do(v128.store(to, sum));
-        else
-          body.if(
-            i32.geU(left, 16),
-            () => body.do(v128.store(to, sum)),
-            () => storeLanes(body, to, sum, elements % 4),
-          );
-        body.increment(start, 16);
-        leave(i32.geU(start, end));
-      });
-    },
-  });
-
 export interface GradWeightPlan {
   readonly key: string;
   readonly grad: GradWeight;
@@ -378,26 +348,22 @@ export const planGradWeight = (key: string, grad: GradWeight): GradWeightPlan =>
   };
 };
 
-const SUM_PER_TASK = 2 ** 14;
-
 export const runGradWeight = (
   runtime: Runtime,
   { key, grad, split, table, parts, tasks, scratchBytes }: GradWeightPlan,
   addresses: { readonly x: number; readonly gy: number; readonly output: number },
 ): void => {
   const elements = grad.groups * grad.outputs * grad.channels * grad.taps.length;
-  const tableBytes = Math.ceil(table.data.byteLength / 16) * 16;
-  runtime.withTemporary(tableBytes + (parts > 1 ? parts * elements * 4 : 0), (temporary) => {
-    new Int32Array(runtime.buffer, temporary, table.data.length).set(table.data);
-    const partials = parts > 1 ? temporary + tableBytes : addresses.output;
-    const args = [addresses.x, addresses.gy, partials, temporary];
-    runtime.run(key, () => gradWeightProgram(grad, split, table), tasks, args, scratchBytes);
-    if (parts > 1)
+  runtime.withTemporary(table.data.byteLength, (tables) => {
+    new Int32Array(runtime.buffer, tables, table.data.length).set(table.data);
+    sumParts(runtime, elements, parts, addresses.output, (partials) =>
       runtime.run(
-        `sumParts ${elements},${parts}`,
-        () => sumProgram(elements, parts, SUM_PER_TASK),
-        Math.ceil(elements / SUM_PER_TASK),
-        [partials, addresses.output],
-      );
+        key,
+        () => gradWeightProgram(grad, split, table),
+        tasks,
+        [addresses.x, addresses.gy, partials, tables],
+        scratchBytes,
+      ),
+    );
   });
 };

@@ -4,6 +4,8 @@ import type { WasmKernels } from "../storage.js";
 import { type GradWeightPlan, planGradWeight, runGradWeight } from "./conv-grad-weight.js";
 import { type GatherConvPlan, planGatherConv, runGatherConv } from "./gather-conv.js";
 import { type Planes, planesOf } from "./planes.js";
+import { planWinograd, runWinograd, type WinogradPlan, winogradGradWeightPays, winogradPays } from "./winograd.js";
+import { planWinogradGradWeight, runWinogradGradWeight, type WinogradGradWeightPlan } from "./winograd-grad-weight.js";
 
 type Quad = readonly [number, number, number, number];
 
@@ -53,11 +55,39 @@ const forwardPlanes = (
   ),
 });
 
-const planForward = (key: string, sizes: Sizes, attrs: Conv2dAttrs, bias: boolean): GatherConvPlan => {
-  const { images, groups, channels, outputs, kernel, output } = sizes;
+/** Which of the two ways a convolution goes. */
+type ConvPlan =
+  | { readonly kind: "winograd"; readonly plan: WinogradPlan }
+  | { readonly kind: "gather"; readonly plan: GatherConvPlan };
+
+const run = (runtime: Runtime, { kind, plan }: ConvPlan, addresses: Parameters<typeof runGatherConv>[2]): void =>
+  kind === "winograd" ? runWinograd(runtime, plan, addresses) : runGatherConv(runtime, plan, addresses);
+
+/** Geometry that Winograd's filtering takes. */
+const isPlain3x3 = ({ kernel, groups }: Sizes, { stride, dilation }: Conv2dAttrs): boolean =>
+  groups === 1 && [...kernel, ...stride, ...dilation].join() === "3,3,1,1,1,1";
+
+const planForward = (key: string, sizes: Sizes, attrs: Conv2dAttrs, bias: boolean): ConvPlan => {
+  const { images, groups, channels, outputs, image, kernel, output } = sizes;
+  if (isPlain3x3(sizes, attrs) && winogradPays(channels, outputs, output[1])) {
+    const plan = planWinograd(`conv2d winograd ${key}`, {
+      images,
+      channels,
+      height: image[0],
+      width: image[1],
+      top: attrs.padding[0],
+      left: attrs.padding[2],
+      outputs,
+      rows: output[0],
+      columns: output[1],
+      bias,
+      weights: { outputStep: channels * 9, channelStep: 9, turned: false },
+    });
+    return { kind: "winograd", plan };
+  }
   const { planes, taps } = forwardPlanes(sizes, attrs);
   const k = channels * kernel[0] * kernel[1];
-  return planGatherConv(`conv2d ${key}`, {
+  const plan = planGatherConv(`conv2d ${key}`, {
     images,
     groups,
     channels,
@@ -77,6 +107,7 @@ const planForward = (key: string, sizes: Sizes, attrs: Conv2dAttrs, bias: boolea
     weightsStep: outputs * k,
     bias,
   });
+  return { kind: "gather", plan };
 };
 
 /** Taps along one axis that reach the inputs phase, phase + stride, …, and the output that each meets at the first. */
@@ -95,11 +126,27 @@ const tapsOfPhase = (
  * The input gradient by phases: the inputs at a fixed remainder modulo the stride are a convolution of stride 1 of the
  * output gradient, with those taps alone that ever reach them. At stride 1 there is one phase: all taps, turned round.
  */
-const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): GatherConvPlan[] => {
+const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): ConvPlan[] => {
   const { images, groups, channels, outputs, image, kernel, output } = sizes;
   const { stride, padding, dilation } = attrs;
+  if (isPlain3x3(sizes, attrs) && winogradPays(channels, outputs, image[1])) {
+    const plan = planWinograd(`conv2dGradInput winograd ${key}`, {
+      images,
+      channels: outputs,
+      height: output[0],
+      width: output[1],
+      top: 2 - padding[0],
+      left: 2 - padding[2],
+      outputs: channels,
+      rows: image[0],
+      columns: image[1],
+      bias: false,
+      weights: { outputStep: 9, channelStep: channels * 9, turned: true },
+    });
+    return [{ kind: "winograd", plan }];
+  }
   return range(stride[0]).flatMap((py) =>
-    range(stride[1]).flatMap((px): GatherConvPlan[] => {
+    range(stride[1]).flatMap((px): ConvPlan[] => {
       const rows = Math.ceil((image[0] - py) / stride[0]);
       const columns = Math.ceil((image[1] - px) / stride[1]);
       const ys = tapsOfPhase(py, kernel[0], stride[0], dilation[0], padding[0]);
@@ -120,50 +167,69 @@ const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): GatherCon
       });
       const window = kernel[0] * kernel[1];
       const stepOf = (taps: typeof ys): number => (taps[1] ? taps[1].tap - (taps[0] as typeof firstY).tap : 0);
-      return [
-        planGatherConv(`conv2dGradInput ${key} ${py},${px}`, {
-          images,
-          groups,
-          channels: outputs,
-          planes,
-          rowStride: 1,
-          taps: ys.flatMap((y) => xs.map((x) => [y.output - lowestY, x.output - lowestX] as const)),
-          outputs: channels,
-          grid: {
-            rows,
-            columns,
-            plane: image[0] * image[1],
-            offset: py * image[1] + px,
-            rowStep: stride[0] * image[1],
-            columnStep: stride[1],
-          },
-          weights: {
-            indices: channels,
-            iStep: window,
-            extents: [outputs, ys.length, xs.length],
-            steps: [channels * window, stepOf(ys) * kernel[1], stepOf(xs)],
-            offset: firstY.tap * kernel[1] + firstX.tap,
-          },
-          weightsStep: outputs * channels * window,
-          bias: false,
-        }),
-      ];
+      const plan = planGatherConv(`conv2dGradInput ${key} ${py},${px}`, {
+        images,
+        groups,
+        channels: outputs,
+        planes,
+        rowStride: 1,
+        taps: ys.flatMap((y) => xs.map((x) => [y.output - lowestY, x.output - lowestX] as const)),
+        outputs: channels,
+        grid: {
+          rows,
+          columns,
+          plane: image[0] * image[1],
+          offset: py * image[1] + px,
+          rowStep: stride[0] * image[1],
+          columnStep: stride[1],
+        },
+        weights: {
+          indices: channels,
+          iStep: window,
+          extents: [outputs, ys.length, xs.length],
+          steps: [channels * window, stepOf(ys) * kernel[1], stepOf(xs)],
+          offset: firstY.tap * kernel[1] + firstX.tap,
+        },
+        weightsStep: outputs * channels * window,
+        bias: false,
+      });
+      return [{ kind: "gather", plan }];
     }),
   );
 };
 
-const planWeights = (key: string, sizes: Sizes, attrs: Conv2dAttrs): GradWeightPlan => {
-  const { images, groups, channels, outputs, output } = sizes;
-  return planGradWeight(`conv2dGradWeight ${key}`, {
+type WeightPlan =
+  | { readonly kind: "winograd"; readonly plan: WinogradGradWeightPlan }
+  | { readonly kind: "direct"; readonly plan: GradWeightPlan };
+
+const planGradWeightOf = (key: string, sizes: Sizes, attrs: Conv2dAttrs): WeightPlan => {
+  const { images, groups, channels, outputs, image, output } = sizes;
+  const [rows, columns] = output;
+  if (isPlain3x3(sizes, attrs) && winogradGradWeightPays(channels, outputs, columns)) {
+    const plan = planWinogradGradWeight(`conv2dGradWeight winograd ${key}`, {
+      images,
+      channels,
+      height: image[0],
+      width: image[1],
+      top: attrs.padding[0],
+      left: attrs.padding[2],
+      outputs,
+      rows,
+      columns,
+    });
+    return { kind: "winograd", plan };
+  }
+  const plan = planGradWeight(`conv2dGradWeight ${key}`, {
     images,
     groups,
     channels,
     ...forwardPlanes(sizes, attrs),
     rowStride: attrs.stride[0],
     outputs,
-    rows: output[0],
-    columns: output[1],
+    rows,
+    columns,
   });
+  return { kind: "direct", plan };
 };
 
 /** Plans by key: a network asks for the same ones at every step. */
@@ -190,11 +256,11 @@ export const conv2dKernels = (
   const plain = memoize((key, sizes, attrs) => planForward(key, sizes, attrs, false));
   const biased = memoize((key, sizes, attrs) => planForward(`${key} bias`, sizes, attrs, true));
   const gradInput = memoize(planGradInput);
-  const gradWeight = memoize(planWeights);
+  const gradWeight = memoize(planGradWeightOf);
   return {
     conv2d: {
       run: ({ inputs: [x, w, bias], outputs: [y], attrs }) =>
-        runGatherConv(runtime, (bias ? biased : plain)(x.shape, w.shape, y.shape, attrs), {
+        run(runtime, (bias ? biased : plain)(x.shape, w.shape, y.shape, attrs), {
           source: x.storage.address,
           weights: w.storage.address,
           bias: bias?.storage.address ?? 0,
@@ -214,7 +280,7 @@ export const conv2dKernels = (
             gx.shape.reduce((a, b) => a * b, 1),
           ).fill(0);
         for (const phase of phases)
-          runGatherConv(runtime, phase, {
+          run(runtime, phase, {
             source: gy.storage.address,
             weights: w.storage.address,
             bias: 0,
@@ -223,12 +289,12 @@ export const conv2dKernels = (
       },
     },
     conv2dGradWeight: {
-      run: ({ inputs: [x, gy], outputs: [gw], attrs }) =>
-        runGradWeight(runtime, gradWeight(x.shape, gw.shape, gy.shape, attrs), {
-          x: x.storage.address,
-          gy: gy.storage.address,
-          output: gw.storage.address,
-        }),
+      run: ({ inputs: [x, gy], outputs: [gw], attrs }) => {
+        const { kind, plan } = gradWeight(x.shape, gw.shape, gy.shape, attrs);
+        const addresses = { x: x.storage.address, gy: gy.storage.address, output: gw.storage.address };
+        if (kind === "winograd") runWinogradGradWeight(runtime, plan, addresses);
+        else runGradWeight(runtime, plan, addresses);
+      },
     },
   };
 };

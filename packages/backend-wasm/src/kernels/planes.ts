@@ -3,7 +3,7 @@
  * to check, and for a horizontal stride s the columns sorted by their remainder modulo s, so that the columns that one
  * tap meets at neighbouring outputs are neighbours.
  */
-import { f32, i32, memory, v128 } from "../assembler/instructions.js";
+import { f32, type I32Like, i32, memory, v128 } from "../assembler/instructions.js";
 import type { FunctionBody, Local } from "../assembler/module.js";
 
 export interface Planes {
@@ -124,31 +124,42 @@ const emitCopyRun = (body: FunctionBody, to: Local<"i32">, from: Local<"i32">, c
   }
 };
 
-/** Copies one plane of the image into its place; the padding is left as it is. */
-export const emitCopyPlane = (body: FunctionBody, planes: Planes, image: Local<"i32">, plane: Local<"i32">): void => {
-  const { segments, columns, top, width } = planes;
-  const rows = rowPart(planes);
-  const parts = Array.from({ length: segments }, (_, segment) => ({ segment, ...segmentPart(planes, segment) })).filter(
-    ({ count }) => count > 0,
-  );
-  if (rows.count === 0 || parts.length === 0) return;
-  const from = body.let(i32.add(image, (rows.first - top) * width * 4));
-  const to = body.let(i32.add(plane, rows.first * segments * columns * 4));
+/** Copies `count` rows of an image, one at least, to rows of a padded plane; moves both addresses behind them. */
+export const emitCopyRows = (
+  body: FunctionBody,
+  planes: Planes,
+  from: Local<"i32">,
+  to: Local<"i32">,
+  count: I32Like,
+): void => {
+  const { segments, columns, width } = planes;
+  const parts = Array.from({ length: segments }, (_, segment) => ({ segment, ...segmentPart(planes, segment) }));
   const source = body.local("i32");
   const target = body.local("i32");
   body.for(
     0,
-    rows.count,
+    count,
     1,
     () => {
-      for (const { segment, first, count, from: column } of parts) {
+      for (const { segment, first, count: elements, from: column } of parts) {
+        if (elements === 0) continue;
         body.set(source, i32.add(from, column * 4));
         body.set(target, i32.add(to, (segment * columns + first) * 4));
-        emitCopyRun(body, target, source, count, segments);
+        emitCopyRun(body, target, source, elements, segments);
       }
       body.increment(from, width * 4);
       body.increment(to, segments * columns * 4);
     },
     { atLeastOnce: true },
   );
+};
+
+/** Copies one plane of the image into its place; the padding is left as it is. */
+export const emitCopyPlane = (body: FunctionBody, planes: Planes, image: Local<"i32">, plane: Local<"i32">): void => {
+  const { segments, columns, top, width } = planes;
+  const rows = rowPart(planes);
+  if (rows.count === 0) return;
+  const from = body.let(i32.add(image, (rows.first - top) * width * 4));
+  const to = body.let(i32.add(plane, rows.first * segments * columns * 4));
+  emitCopyRows(body, planes, from, to, rows.count);
 };
