@@ -41,6 +41,8 @@ type NotAnOp =
   | "reportLeaks"
   | "scope"
   | "keep"
+  | "fromBackend"
+  | "operandOf"
   | "noGrad"
   | "backward"
   | "valueAndGrad"

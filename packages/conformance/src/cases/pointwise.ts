@@ -47,80 +47,65 @@ const chains = {
 
 type ChainName = keyof typeof chains;
 
-/** A number with an error bound's worth: `size` is the same chain on absolute values, where nothing cancels. */
-class Scalar implements core.Arithmetic<Scalar> {
+/** Numbers with their error bounds' worth: `size` is the same chain on absolute values, where nothing cancels. */
+class Column implements core.Arithmetic<Column> {
   constructor(
-    readonly value: number,
-    readonly size: number,
+    readonly value: Float64Array,
+    readonly size: Float64Array,
   ) {}
-  #with(b: Scalar | number, value: (x: number, y: number) => number, size: (x: number, y: number) => number): Scalar {
-    const y = typeof b === "number" ? new Scalar(b, Math.abs(b)) : b;
-    return new Scalar(value(this.value, y.value), size(this.size, y.size));
+
+  static of(value: Float64Array): Column {
+    return new Column(value, value.map(Math.abs));
   }
-  add(b: Scalar | number): Scalar {
-    return this.#with(
-      b,
-      (x, y) => x + y,
-      (x, y) => x + y,
+
+  #with(b: Column | number, value: (x: number, y: number) => number, size = value): Column {
+    const apply = (f: (x: number, y: number) => number, x: Float64Array, y: Float64Array | number): Float64Array =>
+      x.map((element, i) => f(element, typeof y === "number" ? y : (y[i] as number)));
+    const constant = typeof b === "number";
+    return new Column(
+      apply(value, this.value, constant ? b : b.value),
+      apply(size, this.size, constant ? Math.abs(b) : b.size),
     );
   }
-  sub(b: Scalar | number): Scalar {
+
+  add(b: Column | number): Column {
+    return this.#with(b, (x, y) => x + y);
+  }
+  sub(b: Column | number): Column {
     return this.#with(
       b,
       (x, y) => x - y,
       (x, y) => x + y,
     );
   }
-  mul(b: Scalar | number): Scalar {
-    return this.#with(
-      b,
-      (x, y) => x * y,
-      (x, y) => x * y,
-    );
+  mul(b: Column | number): Column {
+    return this.#with(b, (x, y) => x * y);
   }
-  div(b: Scalar | number): Scalar {
-    return this.#with(
-      b,
-      (x, y) => x / y,
-      (x, y) => x / y,
-    );
+  div(b: Column | number): Column {
+    return this.#with(b, (x, y) => x / y);
   }
-  maximum(b: Scalar | number): Scalar {
-    return this.#with(b, Math.max, Math.max);
+  maximum(b: Column | number): Column {
+    return this.#with(b, Math.max);
   }
-  minimum(b: Scalar | number): Scalar {
+  minimum(b: Column | number): Column {
     return this.#with(b, Math.min, Math.max);
   }
-  neg(): Scalar {
-    return new Scalar(-this.value, this.size);
+  neg(): Column {
+    return new Column(
+      this.value.map((x) => -x),
+      this.size,
+    );
   }
-  square(): Scalar {
+  square(): Column {
     return this.mul(this);
   }
-  sqrt(): Scalar {
-    return new Scalar(Math.sqrt(this.value), Math.sqrt(this.size));
+  sqrt(): Column {
+    return new Column(this.value.map(Math.sqrt), this.size.map(Math.sqrt));
   }
 }
 
-const evaluate = (name: ChainName, inputs: { a: NdArray; b: NdArray; c: NdArray }): Scalar[][] =>
-  Array.from(inputs.a.data, (_, i) => {
-    const [a, b, c] = [inputs.a, inputs.b, inputs.c].map(({ data }) => {
-      const value = data[i] as number;
-      return new Scalar(value, Math.abs(value));
-    }) as [Scalar, Scalar, Scalar];
-    return [...(chains[name] as Chain)(a, b, c)];
-  });
-
-const outputsOf = (name: ChainName, inputs: { a: NdArray; b: NdArray; c: NdArray }): NdArray[] => {
-  const rows = evaluate(name, inputs);
-  const count = { momentum: 2, adam: 3, bounds: 1, repeated: 3 }[name];
-  return Array.from({ length: count }, (_, output) =>
-    ndarray(
-      inputs.a.shape,
-      rows.map((row) => (row[output] as Scalar).value),
-    ),
-  );
-};
+const evaluate = (name: ChainName, { a, b, c }: { a: NdArray; b: NdArray; c: NdArray }): readonly Column[] =>
+  (chains[name] as Chain)(Column.of(a.data), Column.of(b.data), Column.of(c.data));
 
 const inputsOf = (shape: readonly number[]): { a: InputSpec; b: InputSpec; c: InputSpec } => ({
   a: input(shape),
@@ -133,15 +118,15 @@ const names = Object.keys(chains) as ChainName[];
 export const pointwise = defineCases<Inputs, { readonly chain: ChainName }>({
   // At most 12 steps, each rounded once.
   tolerance: composed(({ inputs, attrs, epsilon }) => {
-    const sizes = evaluate(attrs.chain, inputs).map((row) => Math.max(...row.map(({ size }) => size)));
-    return (i) => 12 * epsilon * (sizes[i] as number);
+    const sizes = evaluate(attrs.chain, inputs).map(({ size }) => size);
+    return (i) => 12 * epsilon * Math.max(...sizes.map((size) => size[i] as number));
   }),
   kernels: ["pointwise"],
   run: ({ a, b, c }, { chain }) =>
     core.pointwise([a, b, c], (x, y, z) =>
       (chains[chain] as Chain)(x as core.PointwiseValue, y as core.PointwiseValue, z as core.PointwiseValue),
     ),
-  reference: (inputs, { chain }) => outputsOf(chain, inputs),
+  reference: (inputs, { chain }) => evaluate(chain, inputs).map(({ value }) => ndarray(inputs.a.shape, value)),
   samples: [
     ...names.flatMap((chain) =>
       elementwiseShapes.map((shape) => ({
