@@ -62,6 +62,9 @@ export type WgslLimit = (values: readonly number[], result: number, ulp: number)
 /** Where numbers below are flushed to zero, WGSL allows that. */
 const smallestNormal: Readonly<Partial<Record<DType, number>>> = { float32: 2 ** -126, float16: 2 ** -14 };
 
+/** Between two of these, no result can be exact. */
+const smallestNumber: Readonly<Partial<Record<DType, number>>> = { float32: 2 ** -149, float16: 2 ** -24 };
+
 export const withinUlps = (
   ulps: number,
   wgsl: WgslLimit = (_values, _result, unit) => ulps * unit,
@@ -121,8 +124,9 @@ export const composed = <I, A>(
   class: "composed",
   allowed(context) {
     const limit = allowed(context);
-    const flushed = context.precision === "wgsl" ? (smallestNormal[context.dtype] ?? 0) : 0;
-    return (i) => limit(i) + flushed;
+    const least = context.precision === "wgsl" ? smallestNormal : smallestNumber;
+    const floor = least[context.dtype] ?? 0;
+    return (i) => limit(i) + floor;
   },
 });
 
