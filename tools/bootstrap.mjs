@@ -23,6 +23,7 @@ const commands = {
   cifar10: { build: "@striate/app-cifar10", main: "apps/cifar10/dist/main.js" },
   conformance: { build: "@striate/app-conformance", main: "apps/conformance/dist/main.js" },
   bench: { build: "@striate/bench", main: "tools/bench/dist/main.js" },
+  "bench:gpu": { build: "@striate/bench", main: "tools/bench/dist/gpu.js" },
   test: { main: "tools/test.mjs" },
   "test:full": { main: "tools/test.mjs", env: { STRIATE_FULL: "1" } },
   build: { build: "*" },

@@ -26,7 +26,7 @@ const parse = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
 describe("parseOptions", () => {
   test("the defaults", () => {
     const expected: Options = {
-      preset: "lenet5",
+      preset: "fast70",
       backend: "auto",
       epochs: undefined,
       batchSize: undefined,

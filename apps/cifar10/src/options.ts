@@ -95,7 +95,7 @@ const examples = `Examples:
 
 /** What the options are that the command line does not have. */
 const unset: Options = {
-  preset: "lenet5",
+  preset: "fast70",
   backend: "auto",
   epochs: undefined,
   batchSize: undefined,

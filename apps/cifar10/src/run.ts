@@ -174,7 +174,8 @@ const train = async (settings: Settings, backend: Backend, reporter: Reporter, s
  */
 export const run = async (options: Options, reporter: Reporter, signal: AbortSignal): Promise<Ended> => {
   const { backend, reason } = await createBackend(options.backend);
-  if (reason && !options.json) reporter.notice(`backend ${backend.name}: ${reason}`);
+  const about = [backend.description, reason].filter((text) => text).join("; ");
+  if (about && !options.json) reporter.notice(`backend ${backend.name}: ${about}`);
   try {
     return await train(settingsOf(options), backend, reporter, signal);
   } catch (error) {

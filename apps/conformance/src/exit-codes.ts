@@ -6,6 +6,7 @@ export const exitCodes = {
   input: { code: 3, meaning: "vectors, images or known failures are missing or damaged" },
   backend: { code: 4, meaning: "the backend is not there or cannot be started" },
   output: { code: 5, meaning: "a report cannot be written" },
+  browser: { code: 6, meaning: "no Chromium is there, it cannot be started, or it ended during the run" },
   internal: { code: 70, meaning: "an error that should not happen; please report it" },
   interrupted: { code: 130, meaning: "stopped by Ctrl-C (143: by SIGTERM)" },
 } as const;

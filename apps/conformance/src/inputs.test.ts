@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const options = (given: Partial<Options>): Options =>
-  ({ backend: "cpu", precision: "ieee", timeout: 60, ...given }) as Options;
+  ({ backend: "cpu", in: "node", isolation: true, precision: "ieee", timeout: 60, ...given }) as Options;
 
 describe("loadInputs", () => {
   test("vectors of one's own are run in full, the bundled trainings in part", async () => {

@@ -17,7 +17,7 @@ const loadKnownFailures = async (file: string | undefined): Promise<KnownFailure
   }
 };
 
-type Inputs = Pick<ConformanceOptions, "vectors" | "images" | "trainingSteps" | "knownFailures">;
+export type Inputs = Pick<ConformanceOptions, "vectors" | "images" | "trainingSteps" | "knownFailures">;
 
 /** What the run reads from disk. @throws InputError */
 export const loadInputs = async (options: Options): Promise<Inputs> => {

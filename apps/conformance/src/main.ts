@@ -1,22 +1,38 @@
-import { Worker } from "node:worker_threads";
-import { BackendChoiceError, createBackend } from "@striate/backends";
-import { type ConformanceReport, groupTexts, summarize, summaryLine } from "@striate/conformance";
-import { runIsolated } from "@striate/conformance/node";
+import { BackendChoiceError } from "@striate/backends";
+import {
+  type ConformanceReport,
+  groupTexts,
+  IsolatedRunError,
+  runIsolated,
+  summarize,
+  summaryLine,
+} from "@striate/conformance";
+import { BrowserError } from "./chromium/error.js";
 import { exitCodes } from "./exit-codes.js";
 import { InputError, loadInputs } from "./inputs.js";
 import { CommandLineExit, parseOptions } from "./options.js";
+import { openPlace } from "./places.js";
 import { createProgress } from "./progress.js";
 import { expectWritable, OutputError, writeReports } from "./reports.js";
 
 const signals = { SIGINT: 130, SIGTERM: 143 } as const;
 
-type Failure = "input" | "backend" | "output" | "internal";
+type Failure = "input" | "backend" | "output" | "browser" | "internal";
 
-const failures: readonly (readonly [new (...args: never[]) => Error, Failure])[] = [
-  [InputError, "input"],
-  [BackendChoiceError, "backend"],
-  [OutputError, "output"],
-];
+/** By the name of what was thrown, here or in the worker. */
+const failures: Readonly<Record<string, Failure>> = {
+  [InputError.name]: "input",
+  [BackendChoiceError.name]: "backend",
+  [OutputError.name]: "output",
+  [BrowserError.name]: "browser",
+  // Creating it came to no end.
+  Hang: "backend",
+};
+
+const failureOf = (error: unknown): Failure => {
+  const name = error instanceof IsolatedRunError ? error.thrown : error instanceof Error ? error.name : "";
+  return Object.hasOwn(failures, name) ? (failures[name] as Failure) : "internal";
+};
 
 /** Failures that are written out on the terminal; the reports have all. */
 const failureLimit = 50;
@@ -37,37 +53,39 @@ const main = async (): Promise<number> => {
   const abort = new AbortController();
   let interruptedBy: keyof typeof signals = "SIGINT";
   for (const name of Object.keys(signals) as (keyof typeof signals)[])
-    process.once(name, () => {
+    process.on(name, () => {
+      // The second time at once.
+      if (abort.signal.aborted) process.exit(signals[name]);
       interruptedBy = name;
       abort.abort();
     });
   try {
     await expectWritable(options);
-    // Whatever is wrong with the inputs or the backend's name is said here, before a worker starts.
-    await loadInputs(options);
-    (await createBackend(options.backend)).backend.dispose();
+    // Whatever is wrong with the inputs is said here, before a worker starts.
+    const place = await openPlace(options, await loadInputs(options));
     const progress = createProgress(process.stderr);
     let report: ConformanceReport | undefined;
     try {
       report = await runIsolated({
-        start: () => new Worker(new URL("./worker.js", import.meta.url), { workerData: options }),
+        start: place.start,
         onPlan: ({ total }) => progress.plan(total),
         onResult: progress.result,
         signal: abort.signal,
       });
     } finally {
       progress.stop();
+      await place.close();
     }
     if (!report) return signals[interruptedBy];
     if (report.results.length === 0) {
-      process.stderr.write("error: no case matches --group and --filter\n");
+      process.stderr.write("error: no case matches --group, --filter and --shard\n");
       return exitCodes.usage.code;
     }
     await writeReports(options, report);
     print(report);
     return report.summary.failed > 0 ? exitCodes.failed.code : exitCodes.ok.code;
   } catch (error) {
-    const failure = failures.find(([type]) => error instanceof type)?.[1] ?? "internal";
+    const failure = failureOf(error);
     const message = error instanceof Error ? error.message : String(error);
     const detail = failure === "internal" && error instanceof Error ? (error.stack ?? message) : message;
     process.stderr.write(`error: ${detail}\n`);

@@ -32,7 +32,12 @@ const exitOf = (...args: string[]): number | undefined => {
 
 describe("parseOptions", () => {
   test("has defaults for all", () => {
-    expect(parseOptions([])).toEqual({ backend: "auto", precision: "ieee", timeout: 60 });
+    expect(parseOptions([])).toEqual({
+      backend: "auto",
+      in: "node",
+      isolation: true,
+      timeout: 60,
+    });
   });
 
   test("takes several groups and patterns", () => {
@@ -56,6 +61,11 @@ describe("parseOptions", () => {
     });
   });
 
+  test("takes a place and a share", () => {
+    const options = parseOptions(["--in", "chromium", "--no-isolation", "--shard", "2/8"]);
+    expect(options).toMatchObject({ in: "chromium", isolation: false, shard: { index: 2, count: 8 } });
+  });
+
   test("the environment may name the vectors, the command line wins", () => {
     vi.stubEnv("STRIATE_VECTORS", "/elsewhere");
     expect(parseOptions([]).vectors).toBe("/elsewhere");
@@ -74,6 +84,10 @@ describe("parseOptions", () => {
     [["--training-steps", "1.5"], "Expected a positive integer."],
     [["--precision", "exact"], "Allowed choices are ieee, wgsl"],
     [["--json"], "argument missing"],
+    [["--in", "firefox"], "Allowed choices are node, chromium."],
+    [["--shard", "3/2"], "Expected i/n with 1 <= i <= n"],
+    [["--shard", "half"], "Expected i/n with 1 <= i <= n"],
+    [["--no-isolation"], "it needs --in chromium"],
     [["stray"], "too many arguments"],
   ])("refuses %j", (args, message) => {
     expect(exitOf(...args)).toBe(2);

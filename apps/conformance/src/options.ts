@@ -1,18 +1,26 @@
 import { backendNames } from "@striate/backends";
-import { type Group, groups, groupTexts, type Precision } from "@striate/conformance";
+import { type Group, groups, groupTexts, type Precision, parseShard, type Shard } from "@striate/conformance";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { exitCodes } from "./exit-codes.js";
+
+/** Where the suite can run. */
+export const places = ["node", "chromium"] as const;
+export type Place = (typeof places)[number];
 
 /** What the command line says, checked. */
 export interface Options {
   readonly backend: string;
+  readonly in: Place;
+  /** Whether a page is cross-origin isolated. */
+  readonly isolation: boolean;
+  readonly shard: Shard | undefined;
   readonly vectors: string | undefined;
   readonly data: string | undefined;
   readonly trainingSteps: number | undefined;
   readonly group: readonly Group[] | undefined;
   readonly filter: readonly string[] | undefined;
   readonly knownFailures: string | undefined;
-  readonly precision: Precision;
+  readonly precision: Precision | undefined;
   readonly timeout: number;
   readonly json: string | undefined;
   readonly markdown: string | undefined;
@@ -36,6 +44,14 @@ const positive =
     return value;
   };
 
+const shard = (text: string): Shard => {
+  try {
+    return parseShard(text);
+  } catch {
+    throw new InvalidArgumentError("Expected i/n with 1 <= i <= n, as in 2/8.");
+  }
+};
+
 const table = (rows: readonly (readonly [string, string])[]): string => {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`).join("\n");
@@ -49,6 +65,8 @@ const exitTable = (): string =>
 const examples = `Examples:
   npm run conformance -- --backend cpu
   npm run conformance -- --backend cpu --filter "conv2d/*#f32" --group ops gradients
+  npm run conformance -- --backend cpu --in chromium
+  npm run conformance -- --backend cpu --in chromium --no-isolation --shard 1/20
   npm run conformance -- --backend cpu --vectors ~/vectors --json report.json --html report.html`;
 
 /** Steps of the bundled trainings: the second one sees the first update. */
@@ -59,6 +77,12 @@ const command = (): Command =>
   new Command("npm run conformance --")
     .description("Grade a backend: every operator, forward and backward, against references and golden vectors.")
     .addOption(new Option("--backend <name>", `the backend under test: ${backendNames.join(", ")}`).default("auto"))
+    .addOption(
+      new Option("--in <place>", "where it runs; for Chromium, STRIATE_CHROMIUM may name the program")
+        .choices(places)
+        .default("node"),
+    )
+    .option("--no-isolation", "a page without SharedArrayBuffer: served without the headers for it (--in chromium)")
     .addOption(
       new Option(
         "--vectors <folder>",
@@ -73,11 +97,13 @@ const command = (): Command =>
     )
     .addOption(new Option("--group <names...>", "only these groups, see below (default: all)").choices(groups))
     .option("--filter <patterns...>", "only cases whose id contains one of these; * stands for any text")
+    .option("--shard <i/n>", "only the i-th of n shares; a case's share depends on its id alone", shard)
     .option("--known-failures <file>", "JSON list of accepted failures: pattern, reason, expires")
     .addOption(
-      new Option("--precision <name>", "what pointwise operators are held to")
-        .choices(["ieee", "wgsl"])
-        .default("ieee"),
+      new Option(
+        "--precision <name>",
+        "what pointwise operators are held to (default: what the backend declares)",
+      ).choices(["ieee", "wgsl"]),
     )
     .option(
       "--timeout <seconds>",
@@ -101,5 +127,10 @@ export const parseOptions = (args: readonly string[]): Options => {
     if (!(error instanceof CommanderError)) throw error;
     throw new CommandLineExit(error.exitCode === 0 ? exitCodes.ok.code : exitCodes.usage.code);
   }
-  return parser.opts<Options>();
+  const options = parser.opts<Options>();
+  if (!options.isolation && options.in === "node") {
+    process.stderr.write("error: option '--no-isolation' is about pages: it needs --in chromium\n");
+    throw new CommandLineExit(exitCodes.usage.code);
+  }
+  return options;
 };

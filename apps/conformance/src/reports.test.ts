@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const options = (paths: Partial<Options>): Options =>
-  ({ backend: "cpu", precision: "ieee", timeout: 60, ...paths }) as Options;
+  ({ backend: "cpu", in: "node", isolation: true, precision: "ieee", timeout: 60, ...paths }) as Options;
 
 const report: ConformanceReport = {
   schemaVersion: 1,

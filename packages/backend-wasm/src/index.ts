@@ -173,6 +173,7 @@ export const createWasmBackend = async (options: WasmBackendOptions = {}): Promi
   });
   return {
     ...backend,
+    description: threadsNote || `${threads} thread${threads === 1 ? "" : "s"}`,
     get threads() {
       return pool === undefined ? 1 : pool.workers + 1;
     },

@@ -1,11 +1,22 @@
 /** The conformance suite of Striate: a function from a backend to a report. */
 export type { ModelBuilder, ModelUnderTest } from "./groups/models.js";
 export type { TrainingImages } from "./groups/training.js";
+export {
+  type IsolatedLaunch,
+  type IsolatedMessage,
+  type IsolatedOptions,
+  type IsolatedPort,
+  IsolatedRunError,
+  type IsolatedWorker,
+  runIsolated,
+  serveIsolated,
+} from "./isolated.js";
 export { type KnownFailure, parseKnownFailures } from "./known-failures.js";
 export {
   type CaseResult,
   type Column,
   type ConformanceReport,
+  type EngineRow,
   type Group,
   groups,
   groupTexts,
@@ -19,5 +30,7 @@ export { type ConformanceOptions, runConformance, type StartEvent } from "./run.
 export { buildScorecard, type Cell, type Native, type Row, type Scorecard } from "./scorecard/build.js";
 export { renderHtml } from "./scorecard/html.js";
 export { renderMarkdown } from "./scorecard/markdown.js";
+export { parseShard, type Shard } from "./shard.js";
 export type { Precision } from "./tolerance.js";
+export { loadVectorFiles, type VectorFile } from "./vectors/load.js";
 export type { Vectors } from "./vectors/parse.js";

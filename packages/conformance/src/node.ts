@@ -1,13 +1,14 @@
-/** What the suite needs of Node: vectors and images from disk, runs that survive a hanging kernel. */
+/** What the suite needs of Node: vectors and images from disk, worker threads for isolated runs. */
 import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DataError, parseCifar10Binary } from "@striate/data";
 import { cifar10 } from "@striate/data/node";
 import type { TrainingImages } from "./groups/training.js";
-import { mergeVectors, parseJsonVectors, parseOperators, type Vectors } from "./vectors/parse.js";
+import { loadVectorFiles, type VectorFile } from "./vectors/load.js";
+import type { Vectors } from "./vectors/parse.js";
 
-export { type IsolatedOptions, runIsolated, serveIsolated } from "./isolated.js";
+export { threadPort, threadWorker } from "./node-threads.js";
 
 /** The vectors that come with this package. */
 export const bundledVectors: string = fileURLToPath(new URL("../vectors", import.meta.url));
@@ -19,11 +20,15 @@ export class VectorsNotFoundError extends Error {
 
 const parts = ["ops", "models", "training"] as const;
 
-const entriesOf = async (folder: string): Promise<string[]> => {
+const filesOf = async (folder: string, part: string): Promise<VectorFile[]> => {
   try {
-    return (await readdir(folder, { withFileTypes: true }))
-      .flatMap((entry) => (entry.isFile() ? [join(folder, entry.name)] : []))
-      .sort();
+    return (await readdir(join(folder, part), { withFileTypes: true }))
+      .flatMap((entry) => (entry.isFile() ? [entry.name] : []))
+      .sort()
+      .map((name) => ({
+        name: part === "" ? name : `${part}/${name}`,
+        read: () => readFile(join(folder, part, name)),
+      }));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return [];
@@ -31,15 +36,9 @@ const entriesOf = async (folder: string): Promise<string[]> => {
   }
 };
 
-const loadFile = async (path: string, name: string): Promise<Partial<Vectors> | undefined> => {
-  try {
-    if (path.endsWith(".safetensors")) return { operators: parseOperators(await readFile(path)) };
-    if (path.endsWith(".json")) return parseJsonVectors(await readFile(path, "utf8"), basename(path, ".json"));
-    return undefined;
-  } catch (error) {
-    return { unreadable: [{ file: name, reason: (error as Error).message }] };
-  }
-};
+/** The files in a folder, and in its parts `ops`, `models` and `training`. */
+export const vectorFiles = async (folder: string): Promise<VectorFile[]> =>
+  (await Promise.all(["", ...parts].map((part) => filesOf(folder, part)))).flat();
 
 /**
  * The vectors in a folder, or in its parts `ops`, `models` and `training`; the folder may be one of these parts itself.
@@ -48,9 +47,7 @@ const loadFile = async (path: string, name: string): Promise<Partial<Vectors> | 
  * @throws VectorsNotFoundError if there is no vector at all.
  */
 export const loadVectors = async (folder: string): Promise<Vectors> => {
-  const files = (await Promise.all([folder, ...parts.map((part) => join(folder, part))].map(entriesOf))).flat();
-  const loaded = await Promise.all(files.map((file) => loadFile(file, relative(folder, file))));
-  const vectors = mergeVectors(loaded.flatMap((part) => (part ? [part] : [])));
+  const vectors = await loadVectorFiles(await vectorFiles(folder));
   if (Object.values(vectors).every((list) => list.length === 0))
     throw new VectorsNotFoundError(
       `${folder}: no vectors there; expected *.safetensors or *.json in it or in its folders ${parts.join(", ")}`,

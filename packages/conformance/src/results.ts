@@ -61,6 +61,26 @@ export interface Summary {
   readonly skipped: number;
 }
 
+/**
+ * One thing that a backend stands on an engine of others for (a bridge to tfjs, say), as its own probes found that engine:
+ * `report()` of the backend.
+ */
+export interface EngineRow {
+  readonly op: string;
+  readonly dtype: string;
+  /** The engine's name for it. */
+  readonly kernel: string;
+  /** How it is done. */
+  readonly status: string;
+  /** Why the engine's kernel is not used; `missing`, `passed over`, or `wrong` with the smallest call that shows it. */
+  readonly reason?: {
+    readonly kind: string;
+    readonly code?: string;
+    readonly expected?: string;
+    readonly got?: string;
+  };
+}
+
 export const schemaVersion = 1;
 
 export interface ConformanceReport {
@@ -75,6 +95,8 @@ export interface ConformanceReport {
     readonly syncRead: boolean;
     /** Optional kernels that the backend has. */
     readonly kernels: readonly string[];
+    /** Of backends that stand on an engine and say what they found. */
+    readonly engine?: readonly EngineRow[];
   };
   /** Whether every case of the plan ran: false after an abort. */
   readonly complete: boolean;

@@ -5,7 +5,7 @@ import { ConformanceFailure, SkipCase } from "./failure.js";
 import { type Instrumented, instrument } from "./instrument.js";
 import { judgeBy, type KnownFailure, staleEntries } from "./known-failures.js";
 import { type PlanOptions, planCases } from "./plan.js";
-import { type CaseResult, type ConformanceReport, schemaVersion, summarize } from "./results.js";
+import { type CaseResult, type ConformanceReport, type EngineRow, schemaVersion, summarize } from "./results.js";
 import type { Precision } from "./tolerance.js";
 
 export interface ConformanceOptions extends PlanOptions {
@@ -14,7 +14,7 @@ export interface ConformanceOptions extends PlanOptions {
   /** A fresh, independent backend at each call. */
   readonly create: () => Promise<Backend>;
   readonly knownFailures?: readonly KnownFailure[];
-  /** What pointwise ops are held to. Default `ieee`. */
+  /** What pointwise ops are held to. Default: what the backend declares. */
   readonly precision?: Precision;
   /** Milliseconds after which a pending case counts as hanging. Default 60,000. */
   readonly timeout?: number;
@@ -72,6 +72,9 @@ const finite = ({ ratio, constant }: CaseMeasurement): Partial<CaseResult> => ({
 const optionalKernels = (backend: Backend): string[] =>
   Object.entries(backend.kernels).flatMap(([name, kernel]) => (typeof kernel === "function" || !kernel ? [] : [name]));
 
+const engineRows = (backend: Backend): readonly EngineRow[] | undefined =>
+  (backend as { report?(): readonly EngineRow[] }).report?.();
+
 /** The suite on one backend, case by case. */
 export interface OpenSuite {
   readonly cases: readonly { readonly id: string; readonly timeout: number }[];
@@ -88,12 +91,14 @@ type SuiteOptions = Omit<ConformanceOptions, "onPlan" | "onResult" | "signal" | 
 
 /** @throws what `create` throws the first time, TypeError for a bad option. */
 export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
-  const { name, create, knownFailures = [], precision = "ieee", timeout = 60_000 } = options;
+  const { name, create, knownFailures = [], timeout = 60_000 } = options;
   const classify = judgeBy(knownFailures, options.now ?? new Date());
   let backend = await create();
   let instrumented: Instrumented = instrument(backend);
   const { caps } = backend;
+  const precision = options.precision ?? caps.precision ?? "ieee";
   const kernels = optionalKernels(backend);
+  const engine = engineRows(backend);
   const plan = planCases(caps, kernels, options);
   const limitOf = (item: Case): number => Math.max(timeout, item.timeout ?? 0);
 
@@ -141,7 +146,7 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
     cases: plan.map((item) => ({ id: item.id, timeout: limitOf(item) })),
     runCase,
     stale:
-      options.filter || options.groups
+      options.filter || options.groups || options.shard
         ? []
         : staleEntries(
             knownFailures,
@@ -157,6 +162,7 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
         deterministic: caps.deterministic,
         syncRead: caps.syncRead,
         kernels,
+        ...(engine && { engine }),
       },
       complete: results.length >= plan.length,
       summary: summarize(results),
@@ -168,7 +174,7 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
 
 /**
  * Run the suite on a backend. Never throws for what a backend does wrong: that is a failed case. A kernel that loops for
- * ever cannot be interrupted from inside; `runIsolated` of `@striate/conformance/node` can.
+ * ever cannot be interrupted from inside; `runIsolated` can.
  *
  * @throws what `create` throws the first time, TypeError for a bad option.
  */

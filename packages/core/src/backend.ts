@@ -363,6 +363,8 @@ export interface Backend<S extends Storage = Storage> {
   readonly apiVersion: 1;
   /** As in `--backend NAME`: `cpu`, `wasm`, `webgpu`, `tfjs:cpu` … */
   readonly name: string;
+  /** For people: what it runs on, and what it could not have. `2 threads`, the name of an adapter … */
+  readonly description?: string;
   readonly caps: Capabilities;
   readonly kernels: Kernels<S>;
   /** Room for `spec`; contents are unspecified. Never called with a zero-size spec. @throws OutOfMemoryError */

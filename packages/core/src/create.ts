@@ -10,7 +10,7 @@ import { scope } from "./scope.js";
 import { expectShape, formatShape, sizeOf } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
-const runtimeFor = (backend: Backend): Runtime =>
+export const runtimeFor = (backend: Backend): Runtime =>
   runtimeOf(backend, (runtime, ref, spec, edge) => new Tensor(runtime, ref, spec, edge));
 
 export interface TensorOptions {

@@ -1,47 +1,45 @@
 /** The backends that the apps offer, by the names of their `--backend` option. */
-import { createCpuBackend } from "@striate/backend-cpu";
 import type { Backend } from "@striate/core";
+import { BackendChoiceError, type ChosenBackend, startBackend, startFirst } from "./choice.js";
 import { nearestName } from "./nearest.js";
 
+export { BackendChoiceError, type ChosenBackend } from "./choice.js";
 export { nearestName } from "./nearest.js";
 
-/** A backend as the user named it, and why it was taken. */
-export interface ChosenBackend {
-  readonly backend: Backend;
-  /** For people; empty unless the name was `auto`. */
-  readonly reason: string;
-}
+/** Each is loaded at its first use: a program, or a page, carries only the backend that it runs. */
+const creators: ReadonlyMap<string, () => Promise<Backend>> = new Map([
+  ["cpu", async () => (await import("@striate/backend-cpu")).createCpuBackend()],
+  ["wasm", async () => (await import("@striate/backend-wasm")).createWasmBackend()],
+  ["webgpu", async () => (await import("@striate/backend-webgpu")).createWebGpuBackend()],
+  ["tfjs:cpu", async () => (await import("./tfjs.js")).createTfjs("cpu")],
+  ["tfjs:wasm", async () => (await import("./tfjs.js")).createTfjs("wasm")],
+  ["tfjs:webgl", async () => (await import("./tfjs.js")).createTfjs("webgl")],
+  ["tfjs:webgpu", async () => (await import("./tfjs.js")).createTfjs("webgpu")],
+]);
 
-/** No such backend, or none that runs here. */
-export class BackendChoiceError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "BackendChoiceError";
-  }
-}
-
-/** Fastest first: `auto` is the first one. */
-const creators: ReadonlyMap<string, () => Promise<Backend>> = new Map([["cpu", createCpuBackend]]);
+/** What `auto` tries, fastest first. */
+const automatic: readonly string[] = ["wasm", "cpu"];
 
 /** Every name that `createBackend` takes. */
 export const backendNames: readonly string[] = ["auto", ...creators.keys()];
 
-/** Names that the project has set aside for backends that are not built yet. */
-const reserved = /^(wasm|webgpu|tfjs:.+)$/;
-
 const choiceError = (name: string): BackendChoiceError => {
   const offered = `this build has ${backendNames.join(", ")}`;
-  if (reserved.test(name)) return new BackendChoiceError(`backend ${name} is not there yet; ${offered}`);
   const nearest = nearestName(name, backendNames);
   const hint = nearest === undefined ? "" : `did you mean ${nearest}? `;
   return new BackendChoiceError(`there is no backend ${JSON.stringify(name)}; ${hint}${offered}`);
 };
 
-/** @throws BackendChoiceError for a name that is not there, naming the nearest one; what creating the backend throws. */
+/**
+ * @throws BackendChoiceError for a name that is not there, naming the nearest one, and for a backend that cannot be started
+ *   here; what it threw is the `cause`.
+ */
 export const createBackend = async (name: string): Promise<ChosenBackend> => {
-  const [fastest] = creators.keys();
-  const chosen = name === "auto" ? (fastest as string) : name;
-  const create = creators.get(chosen);
-  if (!create) throw choiceError(name);
-  return { backend: await create(), reason: name === "auto" ? `${chosen} is the fastest backend that is there` : "" };
+  const candidates = (name === "auto" ? automatic : [name]).map((candidate) => {
+    const create = creators.get(candidate);
+    if (!create) throw choiceError(candidate);
+    return { name: candidate, create };
+  });
+  if (name === "auto") return startFirst(candidates);
+  return { backend: await startBackend(candidates[0]!), reason: "" };
 };

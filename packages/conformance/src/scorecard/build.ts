@@ -1,7 +1,7 @@
 /** A report as a table: ops by dtype, a cell for each kind of check. */
 import type { DType } from "@striate/core/backend";
 import { cases } from "../cases/index.js";
-import type { CaseResult, Column, ConformanceReport, Group, Status, Summary } from "../results.js";
+import type { CaseResult, Column, ConformanceReport, EngineRow, Group, Status, Summary } from "../results.js";
 import { groups, summarize } from "../results.js";
 import type { OpCases } from "../suite.js";
 import type { ToleranceClass } from "../tolerance.js";
@@ -56,6 +56,8 @@ export interface Scorecard {
   readonly complete: boolean;
   readonly groups: readonly ({ readonly group: Group } & Summary)[];
   readonly rows: readonly Row[];
+  /** What the backend's engine does not do itself, and why. */
+  readonly replaced: readonly EngineRow[];
   readonly failures: readonly CaseResult[];
   /** Reasons for skips, with how many cases each covers. */
   readonly skips: readonly { readonly reason: string; readonly count: number }[];
@@ -130,6 +132,7 @@ export const buildScorecard = ({ backend, summary, complete, results }: Conforma
       return own.length > 0 ? [{ group, ...summarize(own) }] : [];
     }),
     rows,
+    replaced: (backend.engine ?? []).filter(({ status }) => status !== "native"),
     failures: results.filter(({ status }) => status === "failed"),
     skips: [...skipped].map(([reason, own]) => ({ reason, count: own.length })),
   };

@@ -1,7 +1,7 @@
 import type { ConformanceReport } from "../results.js";
 import { groupTexts, summaryLine } from "../results.js";
 import { buildScorecard, type Cell, columns, columnTitles, type Row } from "./build.js";
-import { countText, marks, nativeTexts, ratioText } from "./text.js";
+import { countText, marks, nativeTexts, ratioText, reasonText } from "./text.js";
 
 const escapeHtml = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
@@ -99,6 +99,14 @@ ${card.rows.map((row, i) => rowHtml(row, card.rows[i - 1])).join("\n")}
 </tbody>
 </table>
 </div>`
+    : ""
+}
+${
+  card.replaced.length > 0
+    ? `<h2>Replaced</h2>
+<ul>
+${card.replaced.map((row) => `<li><code>${escapeHtml(row.op)}</code> (${escapeHtml(row.dtype)}), ${escapeHtml(row.status)}: <code>${escapeHtml(row.kernel)}</code> ${escapeHtml(reasonText(row))}</li>`).join("\n")}
+</ul>`
     : ""
 }
 ${skips ? `<h2>Skipped</h2>\n<ul>\n${skips}\n</ul>` : ""}

@@ -1,7 +1,7 @@
 import type { ConformanceReport } from "../results.js";
 import { groupTexts, summaryLine } from "../results.js";
 import { buildScorecard, columns, columnTitles, type Row } from "./build.js";
-import { countText, marks, nativeTexts, ratioText } from "./text.js";
+import { countText, marks, nativeTexts, ratioText, reasonText } from "./text.js";
 
 const inCell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
@@ -18,6 +18,10 @@ const rowCells = (row: Row): string[] => [
   }),
   `${ratioText(row)}${row.grade ? ` (${row.grade})` : ""}`,
 ];
+
+const engineText =
+  "The backend stands on an engine of others. What that does not do, or does wrong by the backend's own probes, is done " +
+  "by other kernels of the engine (composed), on the host, or by core (decomposed).";
 
 /** Failures that are written out; the JSON has all. */
 const failureLimit = 100;
@@ -53,6 +57,15 @@ export const renderMarkdown = (report: ConformanceReport): string => {
           tableOf(
             ["op", "dtype", "runs", ...columns.map((column) => columnTitles[column]), "worst / allowed"],
             card.rows.map(rowCells),
+          ),
+        ]
+      : []),
+    ...(card.replaced.length > 0
+      ? [
+          `## Replaced\n\n${engineText}`,
+          tableOf(
+            ["for", "dtype", "engine's kernel", "done", "because"],
+            card.replaced.map((row) => [`\`${row.op}\``, row.dtype, `\`${row.kernel}\``, row.status, reasonText(row)]),
           ),
         ]
       : []),

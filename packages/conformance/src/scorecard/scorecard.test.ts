@@ -100,6 +100,29 @@ test("Markdown says the counts and the failures, with bars escaped", () => {
   expect(text).toContain("| `conv2d` | float32 | partly native | ✗ 1 of 2 | ✓ 1 |");
 });
 
+test("what an engine does not do itself is listed, with the reason", () => {
+  const row = { dtype: "float32", kernel: "MaxPool" };
+  const engine = [
+    { ...row, op: "conv2d", status: "native" },
+    {
+      ...row,
+      op: "maxPool2d",
+      status: "host",
+      reason: { kind: "wrong", code: "max(1, <NaN>)", expected: "NaN", got: "1" },
+    },
+    { ...row, op: "erf", status: "composed", reason: { kind: "missing" } },
+    { ...row, op: "maxPool2dGrad", status: "host" },
+  ];
+  const bridged = { ...report, backend: { ...report.backend, engine } };
+  const text = renderMarkdown(bridged);
+  expect(text).toContain("| `maxPool2d` | float32 | `MaxPool` | host | wrong: max(1, <NaN>) gave 1, expected NaN |");
+  expect(text).toContain("| `erf` | float32 | `MaxPool` | composed | missing |");
+  expect(text).toContain("| `maxPool2dGrad` | float32 | `MaxPool` | host |  |");
+  expect(text).not.toContain("| `conv2d` | float32 | `MaxPool`");
+  expect(renderHtml(bridged)).toContain("wrong: max(1, &lt;NaN&gt;) gave 1, expected NaN");
+  expect(renderMarkdown(report)).not.toContain("## Replaced");
+});
+
 describe("HTML", () => {
   const page = renderHtml(report);
 

@@ -1,4 +1,5 @@
 /** Wording that the Markdown and the HTML scorecard share. */
+import type { EngineRow } from "../results.js";
 import type { Cell, Native, Row } from "./build.js";
 
 /** Signs that need no colour to be told apart. */
@@ -25,4 +26,11 @@ export const ratioText = ({ ratio, tolerance }: Row): string => {
   if (ratio === null) return "missed";
   if (ratio === 0) return tolerance === "exact" ? "exact" : "0";
   return ratio < 0.001 ? "< 0.001" : ratio.toPrecision(2);
+};
+
+/** Why an engine's own kernel is not used. */
+export const reasonText = ({ reason }: EngineRow): string => {
+  if (!reason) return "";
+  const { kind, code, expected, got } = reason;
+  return code === undefined ? kind : `${kind}: ${code} gave ${got}, expected ${expected}`;
 };

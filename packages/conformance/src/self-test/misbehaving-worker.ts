@@ -4,6 +4,7 @@ import { createCpuBackend } from "@striate/backend-cpu";
 import type { Backend, Kernel } from "@striate/core/backend";
 import { delegate } from "../instrument.js";
 import { serveIsolated } from "../isolated.js";
+import { threadPort } from "../node-threads.js";
 
 const misbehave = {
   hang: (): never => {
@@ -12,9 +13,10 @@ const misbehave = {
   exit: (): never => process.exit(3),
 } as const;
 
-const { how, filter } = workerData as { how: keyof typeof misbehave; filter: string[] };
+const { how, filter } = workerData as { how: keyof typeof misbehave | "throw"; filter: string[] };
 
 const create = async (): Promise<Backend> => {
+  if (how === "throw") throw new RangeError("no device");
   const good = await createCpuBackend();
   const unary: Kernel<"unary"> = (call) => {
     // The shape of the sample `relu/17`.
@@ -24,4 +26,4 @@ const create = async (): Promise<Backend> => {
   return { ...delegate(good), kernels: { ...good.kernels, unary } };
 };
 
-await serveIsolated({ name: "misbehaving", create, filter, timeout: 3000 });
+await serveIsolated(threadPort(), () => ({ name: "misbehaving", create, filter, timeout: 3000 }));

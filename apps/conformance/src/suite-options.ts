@@ -1,0 +1,24 @@
+import { createBackend } from "@striate/backends";
+import type { ConformanceOptions } from "@striate/conformance";
+import type { Backend } from "@striate/core";
+import type { Inputs } from "./inputs.js";
+import type { Options } from "./options.js";
+
+/** What the worker runs, in Node as in a page. @throws BackendChoiceError */
+export const suiteOptions = async (options: Options, inputs: Inputs): Promise<ConformanceOptions> => {
+  const create = async (): Promise<Backend> => (await createBackend(options.backend)).backend;
+  // What `auto` stands for.
+  const probe = await create();
+  const { name } = probe;
+  probe.dispose();
+  return {
+    ...inputs,
+    name,
+    create,
+    ...(options.precision && { precision: options.precision }),
+    timeout: options.timeout * 1000,
+    ...(options.group && { groups: options.group }),
+    ...(options.filter && { filter: options.filter }),
+    ...(options.shard && { shard: options.shard }),
+  };
+};

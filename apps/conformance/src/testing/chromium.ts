@@ -1,0 +1,12 @@
+import type { TestContext } from "vitest";
+import { findChromium } from "../chromium/browser.js";
+
+/** Skips the test where no Chromium is installed. Continuous integration has one: there its absence is a failure. */
+export const needChromium = async (context: Pick<TestContext, "skip">): Promise<void> => {
+  try {
+    await findChromium();
+  } catch (error) {
+    if (process.env["CI"]) throw error;
+    context.skip((error as Error).message);
+  }
+};
