@@ -1,4 +1,5 @@
 import { ArgumentError, crossEntropy, type Tensor } from "@striate/core";
+import { batches } from "@striate/data";
 import { dropout, flatten, linear, sequential } from "@striate/nn";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -341,4 +342,26 @@ test("a thousand steps leave no tensor more", async () => {
   await fit({ ...problem, epochs: 250, callbacks: [count] });
   expect(steps).toBe(1000);
   expect(alive(problem.backend)).toEqual(before);
+});
+
+describe("start", () => {
+  test("goes on behind the steps that were made before", async () => {
+    const { dataset, backend, ...problem } = await createProblem();
+    const seen: string[] = [];
+    const result = await fit({
+      ...problem,
+      batches: (epoch, start) => batches(dataset, { backend, size: 8, seed: 1, epoch, start }),
+      epochs: 3,
+      start: 6,
+      callbacks: [{ onStep: ({ epoch, step }) => void seen.push(`${epoch}/${step}`) }],
+    });
+    expect(seen).toEqual(["1/6", "1/7", "2/8", "2/9", "2/10", "2/11"]);
+    expect(result).toMatchObject({ ended: "finished", epochs: 3, steps: 12 });
+  });
+
+  test.each([-1, 0.5, Number.NaN])("%d is refused", async (start) => {
+    await expect(fit({ ...(await createProblem()), epochs: 1, start })).rejects.toThrow(
+      `fit: start is ${start}, expected a whole number of steps`,
+    );
+  });
 });

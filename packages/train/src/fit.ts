@@ -59,11 +59,13 @@ export interface FitOptions {
   readonly loss: (logits: Tensor, labels: Tensor) => Tensor;
   /** Whether `loss` is a mean over the batch or a sum: for the reports alone. Default "mean". */
   readonly reduction?: "mean" | "sum";
-  /** The batches of an epoch, counted from 0. Every epoch has the same `total`. */
-  readonly batches: (epoch: number) => BatchSequence;
+  /** The batches of an epoch, counted from 0, from batch `start` on. Every epoch has the same `total`. */
+  readonly batches: (epoch: number, start: number) => BatchSequence;
   /** May end within an epoch: 2.5 epochs are two and the first half of the batches of the third. */
   readonly epochs: number;
   readonly callbacks?: readonly Callback[];
+  /** Steps that have been made before: training goes on behind them. The reports tell of the rest only. Default 0. */
+  readonly start?: number | undefined;
   /** Ends training after the step that is running. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -124,11 +126,13 @@ const noSteps = { steps: 0, images: 0, loss: 0, correct: 0 };
  * or an epoch without batches; whatever the callbacks and the backend throw.
  */
 export const fit = async (options: FitOptions): Promise<FitResult> => {
-  const { net, reduction = "mean", epochs, callbacks = [], signal } = options;
+  const { net, reduction = "mean", epochs, callbacks = [], start = 0, signal } = options;
   if (!(epochs >= 0 && Number.isFinite(epochs)))
     throw new ArgumentError(`fit: epochs is ${epochs}, expected a finite number of at least 0`);
+  if (!(Number.isSafeInteger(start) && start >= 0))
+    throw new ArgumentError(`fit: start is ${start}, expected a whole number of steps`);
   const breathe = breather();
-  let step = 0;
+  let step = start;
   let epoch = 0;
   let images = 0;
   let seconds = 0;
@@ -197,9 +201,15 @@ export const fit = async (options: FitOptions): Promise<FitResult> => {
   net.train();
   let finished = epochs === 0;
   while (!finished && !signal?.aborted) {
-    const sequence = options.batches(epoch);
+    // The length of an epoch, which tells where `start` lies, is only known from one.
+    let sequence = options.batches(epoch, 0);
     if (sequence.total === 0) throw new ArgumentError(`fit: epoch ${epoch} has no batches`);
     const end = stepsOf(epochs, sequence.total);
+    const passed = step - epoch * sequence.total;
+    if (passed >= sequence.total) {
+      epoch += Math.floor(passed / sequence.total);
+      sequence = options.batches(epoch, passed % sequence.total);
+    } else if (passed > 0) sequence = options.batches(epoch, passed);
     // Fewer than one step, or ones that the epochs before have made.
     finished = step >= end;
     if (finished) break;

@@ -10,3 +10,4 @@ export {
   type StepReport,
   stepsOf,
 } from "./fit.js";
+export { fitWithRecovery, type RecoveryOptions, type Training } from "./recover.js";

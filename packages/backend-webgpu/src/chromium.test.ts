@@ -1,0 +1,81 @@
+import { existsSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { type Browser, chromium } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { PageGlobals } from "./testing/page.js";
+
+const executablePath = process.env["STRIATE_CHROMIUM"] ?? "/usr/bin/chromium";
+const required = process.env["STRIATE_REQUIRE_WEBGPU"] === "1";
+
+// WebGPU on the processor, the same on every machine; nothing is fetched.
+const args = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--disable-quic",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+  // A page whose GPU process has crashed, and a browser where it has several times, would get no adapter any more.
+  "--disable-domain-blocking-for-3d-apis",
+  "--disable-gpu-process-crash-limit",
+];
+
+const bundle = async (): Promise<string> => {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL("testing/page.ts", import.meta.url))],
+    bundle: true,
+    write: false,
+    format: "iife",
+    platform: "browser",
+    conditions: ["striate-source"],
+    logLevel: "silent",
+  });
+  return outputFiles[0]?.text ?? "";
+};
+
+if (!existsSync(executablePath) && !required)
+  test.skip(`in Chromium: left out, ${executablePath} is not there (STRIATE_CHROMIUM names another)`, () => {});
+else {
+  let browser: Browser;
+  let server: Server;
+
+  beforeAll(async () => {
+    const script = await bundle();
+    // A page of the host itself is a secure context, which WebGPU needs.
+    server = createServer((request, response) => {
+      const isScript = request.url === "/page.js";
+      response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
+      response.end(isScript ? script : "<!doctype html><script src=page.js></script>");
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    browser = await chromium.launch({ executablePath, args, chromiumSandbox: false });
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+  });
+
+  test("three crashes of the GPU's process: training recovers each time and ends with the same weights", async () => {
+    const page = await browser.newPage();
+    const session = await browser.newBrowserCDPSession();
+    // The command never answers: what it asks for is a crash.
+    await page.exposeFunction("crash", () => {
+      session.send("Browser.crashGpuProcess").catch(() => {});
+    });
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    const train = (crashAt: readonly number[]) =>
+      page.evaluate((steps) => (globalThis as unknown as PageGlobals).train(steps), crashAt);
+    const undisturbed = await train([]);
+    const recovered = await train([2, 9, 17]);
+    expect(undisturbed.losses).toEqual([]);
+    expect(recovered.losses).toEqual(["unknown", "unknown", "unknown"]);
+    expect(recovered.weights).toEqual(undisturbed.weights);
+  }, 180_000);
+}

@@ -1,0 +1,2 @@
+/** What every part of the backend says of itself in messages. */
+export const BACKEND = "webgpu";

@@ -1,0 +1,262 @@
+import { BackendLostError, crossEntropy, full, memoryUsage, OutOfMemoryError, tensor } from "@striate/core";
+import { DisposedError, IndexError, KernelError, UnsupportedError } from "@striate/core/backend";
+import { describe, expect, test } from "vitest";
+import { createWebGpuBackend, type WebGpuBackend } from "./index.js";
+import { withAdapter, withBackend } from "./testing/adapter.js";
+import { createFit, createTraining } from "./testing/training.js";
+
+const counts = ({ buffersCreated, bindGroupsCreated, pipelinesCreated }: ReturnType<WebGpuBackend["statistics"]>) => ({
+  buffersCreated,
+  bindGroupsCreated,
+  pipelinesCreated,
+});
+
+/** Milliseconds for what compiles many pipelines: a software adapter takes up to a second for each. */
+const SLOW = 120_000;
+
+describe("createWebGpuBackend", () => {
+  test("says so where there is no adapter", async () => {
+    const gpu = { requestAdapter: async () => null } as unknown as GPU;
+    await expect(createWebGpuBackend({ gpu })).rejects.toThrow(UnsupportedError);
+    await expect(createWebGpuBackend({ gpu })).rejects.toThrow("offers no adapter");
+  });
+
+  test("says so where the adapter gives no device", async () => {
+    const adapter = {
+      features: new Set(),
+      limits: {},
+      requestDevice: async () => {
+        throw new Error("all in use");
+      },
+    };
+    const gpu = { requestAdapter: async () => adapter } as unknown as GPU;
+    await expect(createWebGpuBackend({ gpu })).rejects.toThrow("the adapter gives no device: all in use");
+  });
+
+  test("refuses what is no GPU", async () => {
+    await expect(createWebGpuBackend({ gpu: {} as GPU })).rejects.toThrow("expected navigator.gpu");
+  });
+});
+
+withAdapter("a device", () => {
+  test(
+    "computes",
+    withBackend(async (backend) => {
+      const x = tensor([1, 2, 3], { backend });
+      expect(await x.mul(2).add(1).toArray()).toEqual([3, 5, 7]);
+    }),
+  );
+
+  test(
+    "a loop makes no buffer, bind group or pipeline after its third step",
+    withBackend(async (backend) => {
+      const training = createTraining(backend);
+      const losses: number[] = [];
+      let steady = counts(backend.statistics());
+      for (let round = 0; round < 8; round++) {
+        const loss = training.step(round);
+        losses.push(await loss.item());
+        loss.dispose();
+        if (round === 2) steady = counts(backend.statistics());
+      }
+      expect(counts(backend.statistics())).toEqual(steady);
+      expect(losses.every(Number.isFinite)).toBe(true);
+    }),
+    SLOW,
+  );
+
+  test(
+    "the same at default limits, when each loss is read while the next step runs",
+    withBackend(
+      async (backend) => {
+        const training = createTraining(backend);
+        let steady = counts(backend.statistics());
+        let pending: Promise<number> | undefined;
+        for (let round = 0; round < 9; round++) {
+          const loss = training.step(round);
+          const before = pending;
+          pending = loss.item().finally(() => loss.dispose());
+          await before;
+          if (round === 3) steady = counts(backend.statistics());
+        }
+        await pending;
+        expect(counts(backend.statistics())).toEqual(steady);
+      },
+      { raiseLimits: false },
+    ),
+    SLOW,
+  );
+
+  test(
+    "a tensor larger than a binding is refused at once, and nothing is spoilt",
+    withBackend(
+      async (backend) => {
+        const before = memoryUsage(backend);
+        // 128 MiB is the default limit of a binding.
+        expect(() => full([2 ** 25 + 1], 0, { backend })).toThrow(OutOfMemoryError);
+        expect(memoryUsage(backend).bytes).toBe(before.bytes);
+        expect(await full([3], 1, { backend }).toArray()).toEqual([1, 1, 1]);
+      },
+      { raiseLimits: false },
+    ),
+  );
+
+  test(
+    "bytes take four bytes each on the device: a tensor of too many is refused as well",
+    withBackend(
+      (backend) => {
+        expect(() => full([2 ** 25 + 1], 0, { backend, dtype: "uint8" })).toThrow(OutOfMemoryError);
+      },
+      { raiseLimits: false },
+    ),
+  );
+
+  test(
+    "a device without memory: a typed error at the next read, and the backend goes on",
+    withBackend(async (backend) => {
+      const { device } = backend;
+      const popErrorScope = device.popErrorScope.bind(device);
+      const kept = full([4], 2, { backend });
+      await kept.data();
+      // The next buffer is one that the device has no memory for.
+      let failing = 1;
+      device.popErrorScope = async () => {
+        await popErrorScope();
+        return failing-- > 0 ? ({ message: "no memory left" } as GPUError) : null;
+      };
+      const large = full([70_000], 1, { backend });
+      await expect(large.data()).rejects.toThrow(OutOfMemoryError);
+      large.dispose();
+      const again = full([70_000], 3, { backend });
+      expect((await again.data())[69_999]).toBe(3);
+      expect(await kept.toArray()).toEqual([2, 2, 2, 2]);
+    }),
+  );
+
+  test(
+    "an invalid command: a typed error at the next read, and the backend goes on",
+    withBackend(async (backend) => {
+      const x = tensor([1, 2], { backend });
+      backend.device.createShaderModule({ code: "not a shader" });
+      await expect(x.data()).rejects.toThrow(KernelError);
+      expect(await x.toArray()).toEqual([1, 2]);
+    }),
+  );
+
+  test(
+    "an index outside its axis comes out at the next read, with its value",
+    withBackend(async (backend) => {
+      const x = tensor([1, 2, 3], { backend });
+      const y = x.gather(0, tensor(Int32Array.of(0, 7, 1), { backend }));
+      await expect(y.data()).rejects.toThrow(new IndexError("gather: index[1] (flat) is 7, expected 0 to 2 on axis 0"));
+      const loss = crossEntropy(full([1, 3], 0, { backend }), tensor(Int32Array.of(-1), { backend }));
+      await expect(backend.sync()).rejects.toThrow("crossEntropy: labels[0] (flat) is -1, expected 0 to 2");
+      expect((await loss.data()).length).toBe(1);
+      expect(await x.toArray()).toEqual([1, 2, 3]);
+    }),
+  );
+
+  test("a disposed backend refuses to work, and that is no loss", async () => {
+    const backend = await createWebGpuBackend();
+    const operand = { shape: [1], dtype: "float32", storage: backend.alloc({ shape: [1], dtype: "float32" }) } as const;
+    let lost = false;
+    backend.lost.then(() => {
+      lost = true;
+    });
+    backend.dispose();
+    backend.dispose();
+    expect(() => backend.alloc({ shape: [1], dtype: "float32" })).toThrow(DisposedError);
+    await expect(backend.read(operand)).rejects.toThrow(DisposedError);
+    await expect(backend.sync()).rejects.toThrow(DisposedError);
+    await backend.device.lost;
+    expect(lost).toBe(false);
+  });
+
+  test(
+    "a profile names the ops and adds up",
+    withBackend(
+      async (backend) => {
+        const a = full([64, 64], 1, { backend });
+        await a.matmul(a).relu().data();
+        const profile = backend.profile();
+        if (!backend.device.features.has("timestamp-query")) {
+          expect(profile).toBeNull();
+          return;
+        }
+        expect(profile?.map(({ op }) => op).sort()).toEqual(["fill", "matmul", "unary"]);
+        expect(profile?.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+      },
+      { profile: true },
+    ),
+  );
+
+  test(
+    "without the option there is no profile",
+    withBackend((backend) => {
+      expect(backend.profile()).toBeNull();
+    }),
+  );
+});
+
+withAdapter("a device that is lost", () => {
+  // The device goes while the loop is at another await each time.
+  const awaits = [
+    "before the step",
+    "after the dispatch",
+    "while reading",
+    "while syncing",
+    "between two reads",
+  ] as const;
+  const cases = awaits.flatMap((when) => [0, 1, 2, 3].map((round) => [when, round] as const));
+  const ROUNDS = 4;
+
+  const train = async (
+    backend: WebGpuBackend,
+    at: readonly [(typeof awaits)[number], number] | undefined,
+  ): Promise<Float32Array> => {
+    const { weight, step } = createFit(backend);
+    for (let round = 0; round < ROUNDS; round++) {
+      const lose = at?.[1] === round ? at[0] : undefined;
+      if (lose === "before the step") backend.device.destroy();
+      const loss = step(round);
+      if (lose === "after the dispatch") backend.device.destroy();
+      if (lose === "while syncing") {
+        const synced = backend.sync();
+        backend.device.destroy();
+        await synced;
+      }
+      const first = loss.item();
+      if (lose === "while reading") backend.device.destroy();
+      await first;
+      if (lose === "between two reads") backend.device.destroy();
+      await loss.item();
+      loss.dispose();
+    }
+    return (await weight.data()) as Float32Array;
+  };
+
+  const fresh = async (): Promise<Float32Array> => {
+    const backend = await createWebGpuBackend();
+    try {
+      return await train(backend, undefined);
+    } finally {
+      backend.dispose();
+    }
+  };
+
+  test(
+    "20 times, at different awaits: a typed error each time, and a new backend ends with the same weights",
+    async () => {
+      const undisturbed = await fresh();
+      for (const at of cases) {
+        const backend = await createWebGpuBackend();
+        await expect(train(backend, at), at.join()).rejects.toThrow(BackendLostError);
+        await expect(backend.lost).resolves.toMatchObject({ reason: "destroyed" });
+        expect(() => full([1], 0, { backend })).toThrow(BackendLostError);
+        backend.dispose();
+        expect(await fresh(), at.join()).toEqual(undisturbed);
+      }
+    },
+    SLOW,
+  );
+});
