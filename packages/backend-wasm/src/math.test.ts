@@ -17,7 +17,8 @@ import {
   zipF64x2,
 } from "./math.js";
 import { assembleFunction } from "./testing/assemble-function.js";
-import { randomNumbers, specials } from "./testing/compare.js";
+import { specials } from "./testing/compare.js";
+import { randomNumbers } from "./testing/random.js";
 
 const host = { sin: Math.sin, cos: Math.cos };
 const RESULT = 64;

@@ -1,7 +1,8 @@
 import { type DType, IndexError, type Shape, sizeOf } from "@striate/core/backend";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createComparison, edgeSizes, type HostTensor, random, randomNumbers, tensor } from "../testing/compare.js";
+import { createComparison, edgeSizes, type HostTensor, random, tensor } from "../testing/compare.js";
+import { randomNumbers } from "../testing/random.js";
 import { gatherKernels } from "./gather.js";
 
 const { compare, run } = await createComparison(gatherKernels);

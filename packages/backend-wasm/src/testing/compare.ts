@@ -18,6 +18,7 @@ import { createAllocator, GRAIN } from "../memory/allocator.js";
 import { createRuntime, type Runtime } from "../runtime.js";
 import type { WasmKernels, WasmOperand } from "../storage.js";
 import { createPool } from "../threads/pool.js";
+import { randomNumbers } from "./random.js";
 
 export interface HostTensor extends TensorSpec {
   readonly data: HostArray;
@@ -29,17 +30,6 @@ export const tensor = (shape: Shape, values: ArrayLike<number>, dtype: DType = "
   expect(values.length, `values for shape [${shape}]`).toBe(data.length);
   data.set(values);
   return { shape, dtype, data };
-};
-
-/** Numbers in [0, 1) that look random, the same for the same seed (mulberry32). */
-export const randomNumbers = (count: number, seed = 1): number[] => {
-  let state = seed | 0;
-  return Array.from({ length: count }, () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  });
 };
 
 /** Uniform in [low, high), rounded down for integer dtypes. */

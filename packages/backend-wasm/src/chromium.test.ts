@@ -1,0 +1,121 @@
+import { existsSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { type Browser, chromium } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createWasmBackend } from "./index.js";
+import type { PageResult, trainHere } from "./testing/page.js";
+import { train } from "./testing/train.js";
+
+const executablePath = process.env["STRIATE_CHROMIUM"] ?? "/usr/bin/chromium";
+const required = process.env["CI"] !== undefined;
+const STEPS = 2;
+
+/** Nothing is fetched. */
+const args = [
+  "--disable-quic",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+];
+
+const bundle = async (): Promise<string> => {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL("testing/page.ts", import.meta.url))],
+    bundle: true,
+    write: false,
+    format: "iife",
+    platform: "browser",
+    conditions: ["striate-source"],
+    logLevel: "silent",
+  });
+  return outputFiles[0]?.text ?? "";
+};
+
+const isolation = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+} as const;
+
+if (!existsSync(executablePath) && !required)
+  test.skip(`in Chromium: left out, ${executablePath} is not there (STRIATE_CHROMIUM names another)`, () => {});
+else {
+  let browser: Browser;
+  let server: Server;
+  let origin: string;
+  let expected: readonly (readonly number[])[];
+
+  beforeAll(async () => {
+    const script = await bundle();
+    server = createServer(({ url = "" }, response) => {
+      const isScript = url.startsWith("/page.js");
+      const headers = url.startsWith("/open/") ? {} : isolation;
+      response.writeHead(200, { ...headers, "content-type": isScript ? "text/javascript" : "text/html" });
+      response.end(isScript ? script : "<!doctype html><script src=/page.js></script>");
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    browser = await chromium.launch({ executablePath, args, chromiumSandbox: false });
+    const backend = await createWasmBackend({ threads: 2 });
+    expected = (await train(backend, STEPS)).map((weights) => Array.from(new Uint32Array(weights.buffer)));
+    backend.dispose();
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+  });
+
+  /** Trains in the page at `path`, in its main thread or in a worker. */
+  const inPage = async (path: string, where: "page" | "worker", threads?: number): Promise<PageResult> => {
+    const page = await browser.newPage();
+    try {
+      await page.goto(origin + path);
+      const settings = { steps: STEPS, ...(threads !== undefined && { threads }) };
+      if (where === "page")
+        return await page.evaluate(
+          ({ threads: count, steps }) =>
+            (globalThis as unknown as { trainHere: typeof trainHere }).trainHere(count, steps),
+          settings as { threads?: number; steps: number },
+        );
+      return await page.evaluate(
+        (data) =>
+          new Promise<PageResult>((resolve, reject) => {
+            const worker = new Worker("/page.js");
+            worker.onmessage = ({ data: result }) => resolve(result);
+            worker.onerror = ({ message }) => reject(new Error(message));
+            worker.postMessage(data);
+          }),
+        settings,
+      );
+    } finally {
+      await page.close();
+    }
+  };
+
+  describe("Chromium trains to the bits that Node trains to", () => {
+    test("with cross-origin isolation, on three threads, in a worker", { timeout: 60_000 }, async () => {
+      const { weights, ...rest } = await inPage("/", "worker", 3);
+      expect(rest).toEqual({ threads: 3, description: "3 threads" });
+      expect(weights).toEqual(expected);
+    });
+
+    test("in a page's main thread, which may not wait", { timeout: 60_000 }, async () => {
+      const { weights, threads } = await inPage("/", "page", 2);
+      expect(threads).toBe(2);
+      expect(weights).toEqual(expected);
+    });
+
+    test("without cross-origin isolation, on one thread, and says so", { timeout: 60_000 }, async () => {
+      const { weights, threads, description } = await inPage("/open/", "worker");
+      expect(threads).toBe(1);
+      expect(description).toContain("no SharedArrayBuffer");
+      expect(weights).toEqual(expected);
+    });
+  });
+}
