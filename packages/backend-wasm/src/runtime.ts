@@ -83,8 +83,9 @@ export const createRuntime = (options: RuntimeOptions): Runtime => {
     const definition = build();
     const bytes = assemble({ memory: memoryType, functions: [{ ...definition, name: "main" }] });
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { host });
-    const slot = vacate();
+    // First what may fail.
     const code = alloc(bytes.length);
+    const slot = vacate();
     new Uint8Array(memory.buffer, code, bytes.length).set(bytes);
     generation = (generation + 1) | 0;
     const program = { main: exports.main as Main, slot, generation, code, codeLength: bytes.length };
@@ -117,16 +118,25 @@ export const createRuntime = (options: RuntimeOptions): Runtime => {
         return;
       }
       const perform = (task: number): void => main(task, address, ...args);
-      for (let firstTask = 0; firstTask < tasks; firstTask += MAX_TASKS)
-        pool.run({
-          program,
-          tasks: Math.min(MAX_TASKS, tasks - firstTask),
-          firstTask,
-          args,
-          scratch: address,
-          scratchBytes: scratch.bytes,
-          perform,
-        });
+      try {
+        for (let firstTask = 0; firstTask < tasks; firstTask += MAX_TASKS)
+          pool.run({
+            program,
+            tasks: Math.min(MAX_TASKS, tasks - firstTask),
+            firstTask,
+            args,
+            scratch: address,
+            scratchBytes: scratch.bytes,
+            perform,
+          });
+      } catch (error) {
+        // A thread that was given up may still write to its scratch memory, which nobody else may have meanwhile.
+        if (pool.zombies > 0 && scratch.bytes > 0) {
+          allocator.free(scratch.address);
+          scratch = { address: 0, bytes: 0 };
+        }
+        throw error;
+      }
     },
     withTemporary: (bytes, use) => {
       const address = alloc(bytes);
