@@ -62,6 +62,10 @@ export type WgslLimit = (values: readonly number[], result: number, ulp: number)
 /** Where numbers below are flushed to zero, WGSL allows that. */
 const smallestNormal: Readonly<Partial<Record<DType, number>>> = { float32: 2 ** -126, float16: 2 ** -14 };
 
+/** Zero for a subnormal number of the dtype, which a device under WGSL's rules may take it for. */
+export const flushed = (dtype: DType, value: number): number =>
+  Math.abs(value) < (smallestNormal[dtype] ?? 0) ? 0 * value : value;
+
 /** Between two of these, no result can be exact. */
 const smallestNumber: Readonly<Partial<Record<DType, number>>> = { float32: 2 ** -149, float16: 2 ** -24 };
 

@@ -24,15 +24,18 @@ interface X {
   x: unknown;
 }
 
-/** `ulps` of the result, and `floor` epsilons of a term that cancels: x for gelu, alpha for elu. */
-const cancelling = <A>(term: (x: number, attrs: A) => number): Tolerance<{ x: NdArray }, A> =>
-  composed(
-    ({ inputs, attrs, expected, epsilon }: ToleranceContext<{ x: NdArray }, A>) =>
-      (i) =>
-        4 * epsilon * (Math.abs(expected.data[i] as number) + term(inputs.x.data[i] as number, attrs)),
-  );
-
 const finite = (value: number): number => (Number.isFinite(value) ? Math.abs(value) : 0);
+
+/**
+ * 4 epsilons of the result and of a term that cancels: x for gelu, alpha for elu. WGSL's exp alone may be off by 3 + 2|x| of
+ * the result's.
+ */
+const cancelling = <A>(term: (x: number, attrs: A) => number): Tolerance<{ x: NdArray }, A> =>
+  composed(({ inputs, attrs, expected, epsilon, precision }: ToleranceContext<{ x: NdArray }, A>) => (i) => {
+    const [x, y] = [inputs.x.data[i] as number, Math.abs(expected.data[i] as number)];
+    const exponential = precision === "wgsl" ? epsilon * (3 + 2 * finite(x)) * y : 0;
+    return 4 * epsilon * (y + term(x, attrs)) + (Number.isFinite(exponential) ? exponential : 0);
+  });
 
 interface ActivationDefinition<A extends object> {
   readonly tolerance: Tolerance<{ x: NdArray }, A>;
