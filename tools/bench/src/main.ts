@@ -4,8 +4,9 @@ import { CommanderError } from "commander";
 import { machineInfo } from "./machine.js";
 import { expectedSeconds, measure, type WorkloadResult } from "./measure.js";
 import { type Options, parseOptions } from "./options.js";
+import { createPeak, type Peak } from "./peak.js";
 import type { Session } from "./peer.js";
-import { peers } from "./peers.js";
+import { defaultPeers, peers } from "./peers.js";
 import { createProgress, type Progress } from "./progress.js";
 import { createTable, isClean, toJson } from "./report.js";
 import { workloads } from "./workloads.js";
@@ -26,7 +27,8 @@ const cpuTime = (): number => {
 };
 
 const list = (options: Options): void => {
-  out(`peers:\n${options.peers.map((name) => `  ${name}\n`).join("")}`);
+  const named = options.peersNamed ? options.peers : peers.map(({ name }) => name);
+  out(`peers:\n${named.map((name) => `  ${name}\n`).join("")}`);
   out(`workloads:\n${options.workloads.map(({ name }) => `  ${name}\n`).join("")}`);
 };
 
@@ -48,6 +50,7 @@ const openSessions = async (names: readonly string[]): Promise<Map<string, Sessi
 const runAll = async (
   { workloads, rounds, maxTime, cpuTime: onCpu }: Options,
   sessions: ReadonlyMap<string, Session>,
+  peak: Peak | undefined,
   progress: Progress,
   rows: (result: WorkloadResult) => string,
 ): Promise<WorkloadResult[]> => {
@@ -55,20 +58,23 @@ const runAll = async (
   /** Seconds for one operation, as of the last workload. */
   const speeds = new Map<string, number>();
   const budget = { rounds, maxTime };
-  const now = onCpu ? cpuTime : clockTime;
+  const here = onCpu ? cpuTime : clockTime;
+  const now = ({ clocks }: Session): number => (clocks ? clocks[onCpu ? "cpu" : "wall"]() : here());
   for (const [i, workload] of workloads.entries()) {
-    const started = now();
+    const started = here();
     const left = (): number => {
       const expected = workloads.slice(i).map(({ problem }) => {
         const times = [...sessions.keys()].map((peer) => expectedSeconds(problem, speeds.get(peer) ?? 0, budget));
         return times.reduce((a, b) => a + b, 0);
       });
       const [current = 0, ...others] = expected;
-      return Math.max(0, current - (now() - started)) + others.reduce((a, b) => a + b, 0);
+      return Math.max(0, current - (here() - started)) + others.reduce((a, b) => a + b, 0);
     };
     const result = await measure(workload, sessions, {
       ...budget,
       now,
+      cpuTime: onCpu,
+      ...(peak ? { peak } : {}),
       onStage: (peer, stage) => progress.show(`${workload.name}, ${peer}: ${stage}`, left()),
       onProbe: (peer, secondsPerFlop) => speeds.set(peer, secondsPerFlop),
     });
@@ -98,23 +104,32 @@ const bench = async (options: Options): Promise<number> => {
   const machine = machineInfo();
   const sessions = await openSessions(options.peers);
   if (sessions.size === 0) return exitCodes.unsound;
-  const versions = new Map([...sessions].map(([name, { version }]) => [name, version]));
+  const infos = [...sessions].map(([name, { version, threads, note = null }]) => ({ name, version, threads, note }));
+  const bounded = [...sessions.values()].some(({ wasm }) => wasm);
+  const peak = bounded ? createPeak(options.cpuTime ? cpuTime : clockTime) : undefined;
+  const peakNow = peak?.() ?? null;
 
   const { cpu, cores, load, node, v8 } = machine;
   print(`${cpu}, ${cores} cores, load ${load.toFixed(2)}; Node ${node}, V8 ${v8}\n`);
-  print(`${[...versions].map(([name, version]) => `${name} ${version}`).join(", ")}; ${date.toISOString()}\n\n`);
+  print(`${infos.map(({ name, version }) => `${name} ${version}`).join(", ")}; ${date.toISOString()}\n`);
+  for (const [name, { note }] of sessions) if (note !== undefined) print(`${name}: ${note}\n`);
+  if (peakNow !== null)
+    print(
+      `peak of 128-bit SIMD in wasm, one thread: ${(peakNow / 1e9).toFixed(1)} GFLOP/s now; taken anew in every round\n`,
+    );
+  print("\n");
   const table = createTable({ workloads: options.workloads, peers: [...sessions.keys()] });
   print(`${table.header}\n`);
   const progress = createProgress((line) => print(`${line}\n`), clockTime);
   let results: WorkloadResult[];
   try {
-    results = await runAll(options, sessions, progress, table.rows);
+    results = await runAll(options, sessions, peak, progress, table.rows);
   } finally {
     progress.stop();
     for (const session of sessions.values()) session.close();
   }
   if (json !== null) {
-    const report = toJson({ date, machine, options, versions }, results);
+    const report = toJson({ date, machine, options, peers: infos, peak: peakNow }, results);
     if (!tryToWrite(json, () => (json === "-" ? out(report) : writeFileSync(json, report)))) return exitCodes.output;
   }
   const complete = sessions.size === options.peers.length || !options.peersNamed;
@@ -124,7 +139,7 @@ const bench = async (options: Options): Promise<number> => {
 const main = async (): Promise<number> => {
   let options: Options;
   try {
-    const available = { peers: peers.map(({ name }) => name), workloads };
+    const available = { peers: peers.map(({ name }) => name), defaultPeers: defaultPeers(), workloads };
     options = parseOptions(process.argv.slice(2), available, { out, err });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;

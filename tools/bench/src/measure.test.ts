@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Cell, expectedSeconds, type Measured, type MeasureOptions, measure } from "./measure.js";
-import type { Session } from "./peer.js";
-import { batchOf, flopOf, type Problem } from "./problem.js";
+import { CannotError, type Session, type Task } from "./peer.js";
+import { batchOf, flopOf, type Inputs, type Problem } from "./problem.js";
 import type { Workload } from "./workloads.js";
 
 const batch = 64;
@@ -37,6 +37,8 @@ const fakePeer = (clock: Clock, { pace, y = 1, failAt = -1 }: FakeOptions) => {
   const log = { batches: [] as (number | null)[], runs: 0, open: 0 };
   const session: Session = {
     version: "1",
+    threads: 1,
+    wasm: false,
     prepare: (problem: Problem) => {
       log.batches.push(batchOf(problem));
       log.open++;
@@ -89,6 +91,20 @@ describe("measure", () => {
     expect(fast?.samples[0]).toBeCloseTo(0.064);
     expect(cells[0]?.ratio).toBeNull();
     expect(cells[1]?.ratio?.median).toBeCloseTo(500);
+  });
+
+  test("a peer that is slow on a small problem only gets the whole batch", async () => {
+    const clock = createClock();
+    const { session, log } = fakePeer(clock, { pace: () => 0 });
+    const prepare = (problem: Problem, inputs: Inputs): Task => {
+      const task = session.prepare(problem, inputs) as Task;
+      // A tenth of a second whatever it does, and a little for each image.
+      return { ...task, run: () => clock.pass(0.1 + 1e-3 * (batchOf(problem) ?? 1)) };
+    };
+    const { cells } = await measure(workload, new Map([["peer", { ...session, prepare }]]), options(clock));
+    expect(measured(cells[0]?.cell).batch).toBe(64);
+    expect(log.batches).toEqual([1, 16, 64]); // 19.8 images fit by the first; then all do
+    expect(log.open).toBe(0);
   });
 
   test("repeats short runs until a sample lasts", async () => {
@@ -146,6 +162,55 @@ describe("measure", () => {
     const { cells } = await run([{ pace: () => 1e-3, failAt: 0 }, { pace: () => 1e-3 }, { pace: () => 1e-3, y: 2 }]);
     expect(cells.map(({ cell }) => cell.status)).toEqual(["failed", "measured", "disagrees"]);
     expect(cells[1]?.ratio).toBeNull();
+  });
+
+  test("what a library has no way to do is no failure", async () => {
+    const clock = createClock();
+    const { session } = fakePeer(clock, { pace: () => 1 });
+    const prepare = (): never => {
+      throw new CannotError("no kernel for it");
+    };
+    const sessions = new Map([["able", session] as const, ["unable", { ...session, prepare }] as const]);
+    const { cells } = await measure(workload, sessions, options(clock));
+    expect(cells[1]).toMatchObject({ cell: { status: "unsupported", reason: "no kernel for it" }, ratio: null });
+    measured(cells[0]?.cell);
+  });
+
+  test.each([
+    { cpuTime: false, share: { median: 0.375, min: 0.25, max: 0.5 } },
+    { cpuTime: true, share: { median: 0.75, min: 0.5, max: 1 } },
+  ])("holds what runs in wasm against the peak of the same round: %o", async ({ cpuTime, share }) => {
+    const clock = createClock();
+    const { session } = fakePeer(clock, { pace: () => 1 });
+    const peaks = [flopPerImage, 2 * flopPerImage];
+    const sessions = new Map([
+      ["bounded", { ...session, wasm: true, threads: 2 }],
+      ["other", session],
+    ]);
+    const asked: number[] = [];
+    const peak = (): number => {
+      asked.push(clock.now());
+      return peaks[asked.length - 1] as number;
+    };
+    const { cells } = await measure(workload, sessions, options(clock, { rounds: 2, peak, cpuTime }));
+    expect(cells.map(({ threads }) => threads)).toEqual([2, 1]);
+    expect(cells[0]?.share).toEqual(share);
+    expect(cells[1]?.share).toBeNull();
+    const [first, second] = asked as [number, number];
+    expect(first).toBeLessThan(second);
+  });
+
+  test("a peer may have a clock of its own", async () => {
+    const clock = createClock();
+    const { session } = fakePeer(clock, { pace: () => 1 });
+    const own = { ...session, version: "own" };
+    const now = ({ version }: Session): number => clock.now() * (version === "own" ? 0.5 : 1);
+    const sessions = new Map([
+      ["common", session],
+      ["own", own],
+    ]);
+    const { cells } = await measure(workload, sessions, options(clock, { now }));
+    expect(cells[1]?.ratio?.median).toBeCloseTo(0.5);
   });
 
   test("takes turns", async () => {

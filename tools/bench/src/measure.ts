@@ -1,5 +1,6 @@
 import { type Agreement, compareOutputs, tolerance } from "./agreement.js";
-import type { Outputs, Session, Task } from "./peer.js";
+import type { Peak } from "./peak.js";
+import { CannotError, type Outputs, type Session, type Task } from "./peer.js";
 import { batchOf, flopOf, type Inputs, inputsOf, type Problem, probeOf, withBatch } from "./problem.js";
 import { type Summary, summarizeRatio } from "./statistics.js";
 import type { Workload } from "./workloads.js";
@@ -9,8 +10,12 @@ export interface MeasureOptions {
   readonly rounds: number;
   /** Seconds that one peer may spend on one workload. */
   readonly maxTime: number;
-  /** Seconds since any fixed moment. */
-  readonly now: () => number;
+  /** Seconds since any fixed moment, by the clock that counts for this peer. */
+  readonly now: (session: Session) => number;
+  /** Whether that clock adds up the time of all threads. Default: false. */
+  readonly cpuTime?: boolean;
+  /** Asked once a round, between the peers, if some of them are bound by it. */
+  readonly peak?: Peak;
   /** Called before everything that takes time. */
   readonly onStage: (peer: string, stage: string) => void;
   /** Called with the seconds that one operation takes a peer on this kind of problem, roughly. */
@@ -35,15 +40,21 @@ export type Cell =
   | Measured
   /** It would take longer than `maxTime`. */
   | { readonly status: "overBudget"; readonly reason: string }
+  /** The library has no way to do it. */
+  | { readonly status: "unsupported"; readonly reason: string }
   /** Its results are not those of the first peer, so its time means nothing. */
   | { readonly status: "disagrees"; readonly reason: string; readonly agreement: Agreement }
   | { readonly status: "failed"; readonly reason: string };
 
 export interface NamedCell {
   readonly peer: string;
+  /** Null where the peer does not compute in threads of the processor. */
+  readonly threads: number | null;
   readonly cell: Cell;
   /** How many times the first peer is faster, in images or runs a second; null for itself and without both times. */
   readonly ratio: Summary | null;
+  /** Of threads x peak, or of the peak in processor time, round by round; null without a time or a peak, and for peers that this peak does not bound. */
+  readonly share: Summary | null;
 }
 
 export interface WorkloadResult {
@@ -81,6 +92,11 @@ interface Runner {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+const cellOf = (error: unknown): Cell => ({
+  status: error instanceof CannotError ? "unsupported" : "failed",
+  reason: messageOf(error),
+});
+
 const seconds = (value: number): string => `${value < 10 ? value.toPrecision(2) : Math.round(value)} s`;
 
 const timed = async (now: () => number, work: () => void | Promise<void>): Promise<number> => {
@@ -102,12 +118,22 @@ const runFor = async (task: Task, period: number, now: () => number): Promise<nu
   return elapsed / runs;
 };
 
-/** Seconds that one operation takes the peer, from a smaller problem. */
-const probe = async (session: Session, problem: Problem, period: number, now: () => number): Promise<number> => {
-  const small = probeOf(problem);
-  const task = session.prepare(small, inputsOf(small));
+/**
+ * Seconds that one operation takes the peer on `problem`, in the fastest of the runs of some time. The first one often has
+ * kernels to compile: it counts only if it takes longer than a run may, and so is the last.
+ */
+const probe = async (session: Session, problem: Problem, maxTime: number, now: () => number): Promise<number> => {
+  const task = await session.prepare(problem, inputsOf(problem));
   try {
-    return (await runFor(task, period, now)) / flopOf(small);
+    const first = await timed(now, () => task.run());
+    if (first > maxTime * LONGEST_RUN) return first / flopOf(problem);
+    let fastest = first;
+    for (let elapsed = first, runs = 1; runs < 2 || elapsed < settlingTime(maxTime); runs++) {
+      const time = await timed(now, () => task.run());
+      fastest = Math.min(fastest, time);
+      elapsed += time;
+    }
+    return fastest / flopOf(problem);
   } finally {
     task.dispose();
   }
@@ -130,14 +156,19 @@ export const expectedSeconds = (
   secondsPerFlop: number,
   { rounds, maxTime }: Pick<MeasureOptions, "rounds" | "maxTime">,
 ): number => {
-  const run = flopOf(fitBatch(problem, secondsPerFlop, maxTime * LONGEST_RUN)) * secondsPerFlop;
+  const fitting = fitBatch(problem, secondsPerFlop, maxTime * LONGEST_RUN);
+  const run = flopOf(fitting) * secondsPerFlop;
   if (run > maxTime) return 0;
-  return Math.min(maxTime, 2 * settlingTime(maxTime) + run + rounds * Math.max(run, maxTime * SHORTEST_SAMPLE));
+  const probedAgain = flopOf(fitting) < flopOf(problem) && run <= maxTime * LONGEST_RUN ? 2 * run : 0;
+  return Math.min(
+    maxTime,
+    2 * settlingTime(maxTime) + probedAgain + run + rounds * Math.max(run, maxTime * SHORTEST_SAMPLE),
+  );
 };
 
 /** The first run of a problem, which stays ready to run again. */
 const firstRun = async (session: Session, problem: Problem, inputs: Inputs, now: () => number) => {
-  const task = session.prepare(problem, inputs);
+  const task = await session.prepare(problem, inputs);
   try {
     const time = await timed(now, () => task.run());
     return { task, time, outputs: await task.outputs() };
@@ -156,26 +187,38 @@ const isOf = <T extends object>(value: T | Cell): value is T => !("status" in va
 export const measure = async (
   workload: Workload,
   sessions: ReadonlyMap<string, Session>,
-  { rounds, maxTime, now, onStage, onProbe }: MeasureOptions,
+  { rounds, maxTime, cpuTime = false, peak, onStage, onProbe, ...options }: MeasureOptions,
 ): Promise<WorkloadResult> => {
   const cells = new Map<string, Cell>();
   const runners: Runner[] = [];
+  /** One a round. */
+  const peaks: number[] = [];
+  const clockOf = (session: Session) => (): number => options.now(session);
 
   /** Results of the first peer for problems of any batch. */
   const reference = async (problem: Problem, inputs: Inputs): Promise<Outputs> => {
     const first = runners[0] as Runner;
     onStage(first.name, "check");
-    const { task, outputs } = await firstRun(first.session, problem, inputs, now);
+    const { task, outputs } = await firstRun(first.session, problem, inputs, clockOf(first.session));
     task.dispose();
     return outputs;
   };
 
   const start = async (name: string, session: Session): Promise<Runner | Cell> => {
     onStage(name, "probe");
+    const now = clockOf(session);
     const began = now();
-    const secondsPerFlop = await probe(session, workload.problem, settlingTime(maxTime), now);
+    const limit = maxTime * LONGEST_RUN;
+    let secondsPerFlop = await probe(session, probeOf(workload.problem), maxTime, now);
+    let problem = fitBatch(workload.problem, secondsPerFlop, limit);
+    // A small problem is slower by the operation than a large one: what fitted, if not all of it, may let more fit.
+    for (let before = 0; before < flopOf(problem) && flopOf(problem) < flopOf(workload.problem); ) {
+      if (flopOf(problem) * secondsPerFlop > limit) break;
+      before = flopOf(problem);
+      secondsPerFlop = await probe(session, problem, maxTime, now);
+      problem = fitBatch(workload.problem, secondsPerFlop, limit);
+    }
     onProbe(name, secondsPerFlop);
-    const problem = fitBatch(workload.problem, secondsPerFlop, maxTime * LONGEST_RUN);
     const expected = flopOf(problem) * secondsPerFlop;
     if (expected > maxTime)
       return {
@@ -208,6 +251,7 @@ export const measure = async (
   const warmUp = async (runner: Runner): Promise<void> => {
     onStage(runner.name, "warm-up");
     const settling = settlingTime(maxTime);
+    const now = clockOf(runner.session);
     if (runner.last < settling) {
       const start = now();
       runner.last = await runFor(runner.task, settling, now);
@@ -218,7 +262,7 @@ export const measure = async (
 
   const sample = async (runner: Runner, round: number): Promise<void> => {
     onStage(runner.name, `${round + 1}/${rounds}`);
-    const time = await timed(now, async () => {
+    const time = await timed(clockOf(runner.session), async () => {
       for (let i = 0; i < runner.repeats; i++) await runner.task.run();
     });
     runner.last = time / runner.repeats;
@@ -232,7 +276,7 @@ export const measure = async (
     try {
       await work();
     } catch (error) {
-      cells.set(runner.name, { status: "failed", reason: messageOf(error) });
+      cells.set(runner.name, cellOf(error));
     }
   };
 
@@ -243,13 +287,16 @@ export const measure = async (
         if (isOf(started)) runners.push(started);
         else cells.set(name, started);
       } catch (error) {
-        cells.set(name, { status: "failed", reason: messageOf(error) });
+        cells.set(name, cellOf(error));
       }
     }
     for (const runner of runners) await guarded(runner, () => warmUp(runner));
-    for (let round = 0; round < rounds; round++)
+    const bounded = runners.some(({ session }) => session.wasm);
+    for (let round = 0; round < rounds; round++) {
+      if (peak && bounded) peaks.push(peak());
       for (const runner of runners)
         if (runner.spent + runner.last * runner.repeats <= maxTime) await guarded(runner, () => sample(runner, round));
+    }
   } finally {
     for (const { task } of runners) task.dispose();
   }
@@ -267,14 +314,28 @@ export const measure = async (
       agreement,
     });
   }
-  return { workload, cells: withRatios([...sessions.keys()], cells) };
+  return { workload, cells: inRelation(sessions, cells, { peaks, cpuTime }) };
 };
 
-const withRatios = (names: readonly string[], cells: ReadonlyMap<string, Cell>): NamedCell[] => {
-  const base = cells.get(names[0] as string);
-  return names.map((peer, i) => {
+/** The cells beside the first peer's, and beside the peak of their rounds. */
+const inRelation = (
+  sessions: ReadonlyMap<string, Session>,
+  cells: ReadonlyMap<string, Cell>,
+  { peaks, cpuTime }: { readonly peaks: readonly number[]; readonly cpuTime: boolean },
+): NamedCell[] => {
+  const [first] = sessions.keys();
+  const base = cells.get(first as string);
+  return [...sessions].map(([peer, { threads, wasm }]) => {
     const cell = cells.get(peer) as Cell;
-    const both = i > 0 && base?.status === "measured" && cell.status === "measured";
-    return { peer, cell, ratio: both ? summarizeRatio(ratesOf(base), ratesOf(cell)) : null };
+    const both = peer !== first && base?.status === "measured" && cell.status === "measured";
+    const bounded = wasm && threads !== null && peaks.length > 0 && cell.status === "measured";
+    const speeds = bounded ? cell.samples.map((time) => cell.flop / time / (cpuTime ? 1 : threads)) : [];
+    return {
+      peer,
+      threads,
+      cell,
+      ratio: both ? summarizeRatio(ratesOf(base), ratesOf(cell)) : null,
+      share: bounded ? summarizeRatio(speeds, peaks) : null,
+    };
   });
 };

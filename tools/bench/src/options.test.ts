@@ -9,12 +9,14 @@ const workloads: readonly Workload[] = [
   { name: "train lenet5-rgb", problem: { op: "train", network: "lenet5-rgb", batch: 1, image: 32 } },
 ];
 
+const available = { peers: ["ours", "theirs", "slow"], defaultPeers: ["ours", "theirs"], workloads };
+
 const parse = (...args: string[]): Options & { text: string } => {
   let text = "";
   const write = (part: string): void => {
     text += part;
   };
-  const options = parseOptions(args, { peers: ["ours", "theirs"], workloads }, { out: write, err: write });
+  const options = parseOptions(args, available, { out: write, err: write });
   return { ...options, text };
 };
 
@@ -25,7 +27,7 @@ const complaint = (...args: string[]): { text: string; exitCode: number } => {
     text += part;
   };
   try {
-    parseOptions(args, { peers: ["ours", "theirs"], workloads }, { out: write, err: write });
+    parseOptions(args, available, { out: write, err: write });
   } catch (error) {
     if (error instanceof CommanderError) return { text, exitCode: error.exitCode };
     throw error;
@@ -36,12 +38,12 @@ const complaint = (...args: string[]): { text: string; exitCode: number } => {
 const namesOf = (options: Options): string[] => options.workloads.map(({ name }) => name);
 
 describe("parseOptions", () => {
-  test("without options, all peers on all workloads", () => {
+  test("without options, the usual peers on all workloads", () => {
     const options = parse();
     expect(options).toMatchObject({
       peers: ["ours", "theirs"],
       rounds: 5,
-      maxTime: 60,
+      maxTime: 30,
       json: null,
       cpuTime: false,
       list: false,
@@ -62,7 +64,7 @@ describe("parseOptions", () => {
   });
 
   test("--peers keeps its order and drops repetitions", () => {
-    expect(parse("--peers", "theirs,ours,theirs")).toMatchObject({ peers: ["theirs", "ours"], peersNamed: true });
+    expect(parse("--peers", "slow,ours,slow")).toMatchObject({ peers: ["slow", "ours"], peersNamed: true });
   });
 
   test("--json, --cpu-time and --list", () => {
@@ -84,7 +86,7 @@ describe("parseOptions", () => {
     { args: ["--max-time", "0"], says: "more than 0" },
     { args: ["--max-time", ""], says: "--max-time" },
     { args: ["--max-time", "Infinity"], says: "Infinity" },
-    { args: ["--peers", "nobody"], says: 'no peer "nobody"; there are ours, theirs' },
+    { args: ["--peers", "nobody"], says: 'no peer "nobody"; there are ours, theirs, slow' },
     { args: ["--peers", ","], says: "names no peer" },
     { args: ["--filter", "nothing"], says: "no workload has nothing in its name" },
     { args: ["--filter", ","], says: "--filter" },

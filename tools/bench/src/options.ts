@@ -4,7 +4,7 @@ import type { Workload } from "./workloads.js";
 export interface Options {
   /** In the order in which they are to run; the first is what the others are compared with. */
   readonly peers: readonly string[];
-  /** Whether the user asked for these, rather than for all that there are. */
+  /** Whether the user asked for these. */
   readonly peersNamed: boolean;
   readonly workloads: readonly Workload[];
   readonly rounds: number;
@@ -35,7 +35,7 @@ interface Flags {
   list?: true;
 }
 
-const defaults = { rounds: 5, maxTime: 60 } as const;
+const defaults = { rounds: 5, maxTime: 30 } as const;
 const quick = { rounds: 3, maxTime: 6 } as const;
 
 const names = (value: string, before: readonly string[] = []): string[] => [
@@ -61,22 +61,32 @@ const duration = (value: string): number => {
 
 const examples = `
 Examples:
-  npm run bench                                 everything, about five minutes
+  npm run bench                                 the usual peers on all workloads, about five minutes
   npm run bench -- --quick                      less exact; leaves out what a peer takes too long for
   npm run bench -- --filter lenet,matmul        only workloads with these in their names
   npm run bench -- --peers striate:cpu          one peer, compared with none
+  npm run bench -- --peers striate:wasm-2,torch,torch-1 --filter train
   npm run bench -- --json results.json          the table, and all samples in a file
   npm run bench -- --json - > results.json      the table on standard error
+
+Peers:
+  striate:NAME is a backend by its name in --backend, striate:wasm with a thread for every core; striate:wasm-1 and
+  striate:wasm-2 have one and two threads. tfjs:wasm has one: its threads do not start in Node. jax-js is its wasm
+  device, with one thread as in Node, jax-js-2 with two workers as in a page. torch is PyTorch on the CPU with a thread
+  for every core, torch-1 and torch-2 with one and two: in a Python of its own, /usr/bin/python3 unless STRIATE_PYTHON
+  names another (Debian has it as python3-torch), and timed in there, around the runs. --list names all.
 
 What the table says:
   A run is one product, one convolution or one step of training. Peers take turns; a peer that is too slow for a
   batch gets a smaller one, and images a second are compared. Times are medians; the ratio is the median of the
   rounds' ratios, with the least and the greatest of them. GFLOP/s count two for a multiply-add, and a training step
-  as three forward passes. A peer is timed only if its results are those of the first: of an op, the output; of a
+  as three forward passes. "Of the peak" is GFLOP/s over threads x the peak, which is that of the micro-kernel of
+  @striate/backend-wasm on one thread, out of the first-level cache; products that Winograd's way saves count as done.
+  A peer is timed only if its results are those of the first: of an op, the output; of a
   training step, the loss, every updated parameter and the running statistics.
 
 Exit codes:
-  0  done; what a peer could not do in time is in the table
+  0  done; what a peer cannot do, or not in time, is in the table
   1  a peer disagrees with the first, failed, or does not run here though --peers names it
   2  a wrong option or value
   3  the results cannot be written`;
@@ -88,7 +98,12 @@ Exit codes:
  */
 export const parseOptions = (
   args: readonly string[],
-  available: { readonly peers: readonly string[]; readonly workloads: readonly Workload[] },
+  available: {
+    readonly peers: readonly string[];
+    /** Where none is named. */
+    readonly defaultPeers: readonly string[];
+    readonly workloads: readonly Workload[];
+  },
   output: Output,
 ): Options => {
   const program = new Command()
@@ -98,7 +113,7 @@ export const parseOptions = (
     .option("-f, --filter <texts>", "only workloads with one of these texts in their names, comma-separated", names)
     .option(
       "-p, --peers <names>",
-      `which, the first is compared with the others (default: ${available.peers.join(",")})`,
+      `which, the first is compared with the others (default: ${available.defaultPeers.join(",")})`,
       names,
     )
     .option("-r, --rounds <n>", `samples of each peer at most (default: ${defaults.rounds})`, count)
@@ -119,7 +134,7 @@ export const parseOptions = (
   program.parse(args, { from: "user" });
   const flags = program.opts<Flags>();
 
-  const { peers = [...available.peers], filter = [""] } = flags;
+  const { peers = [...available.defaultPeers], filter = [""] } = flags;
   for (const peer of peers)
     if (!available.peers.includes(peer))
       program.error(`error: there is no peer ${JSON.stringify(peer)}; there are ${available.peers.join(", ")}`);

@@ -22,8 +22,8 @@ const resultOf = (cell: Cell): WorkloadResult => {
   return {
     workload,
     cells: [
-      { peer: "ours", cell: measured(), ratio: null },
-      { peer: "theirs", cell, ratio },
+      { peer: "ours", threads: 2, cell: measured(), ratio: null, share: { median: 0.8, min: 0.75, max: 0.9 } },
+      { peer: "theirs", threads: null, cell, ratio, share: null },
     ],
   };
 };
@@ -31,6 +31,7 @@ const resultOf = (cell: Cell): WorkloadResult => {
 const overBudget: Cell = { status: "overBudget", reason: "a run would take about 90 s, the limit is 60 s" };
 const agreement = { output: "loss", error: 0.5 };
 const disagrees: Cell = { status: "disagrees", reason: "loss is off by 0.50", agreement };
+const unsupported: Cell = { status: "unsupported", reason: "no kernel for it" };
 const failed: Cell = { status: "failed", reason: "out of memory" };
 
 describe("createTable", () => {
@@ -39,9 +40,9 @@ describe("createTable", () => {
       .rows(resultOf(cell))
       .split("\n");
 
-  test("a row has the median, the extremes, the rate, GFLOP/s and the ratio", () => {
+  test("a row has the threads, the median, the extremes, the rate, GFLOP/s, the share of the peak and the ratio", () => {
     const [first, second] = rows(measured({ batch: 4 }));
-    expect(first).toMatch(/^matmul 8 +ours +500 ms \(250 \.\. 1000\) +2\.00 +4\.00$/);
+    expect(first).toMatch(/^matmul 8 +ours +2 +500 ms \(250 \.\. 1000\) +2\.00 +4\.00 +80% \(75 \.\. 90\)$/);
     expect(second).toMatch(/^ +theirs +4 +500 ms \(250 \.\. 1000\) +8\.00 img +4\.00 +2\.00x \(1\.50 \.\. 2\.50\)$/);
   });
 
@@ -53,13 +54,14 @@ describe("createTable", () => {
   test("says why there is no time", () => {
     expect(rows(overBudget)[1]).toMatch(/theirs {2}over budget: a run would take about 90 s, the limit is 60 s$/);
     expect(rows(disagrees)[1]).toMatch(/DISAGREES: loss is off by 0\.50$/);
+    expect(rows(unsupported)[1]).toMatch(/cannot: no kernel for it$/);
     expect(rows(failed)[1]).toMatch(/FAILED: out of memory$/);
   });
 });
 
-test("isClean minds disagreement and failure, not slowness", () => {
-  const clean = [measured(), overBudget, disagrees, failed].map((cell) => isClean([resultOf(cell)]));
-  expect(clean).toEqual([true, true, false, false]);
+test("isClean minds disagreement and failure, not slowness or what a library lacks", () => {
+  const clean = [measured(), overBudget, unsupported, disagrees, failed].map((cell) => isClean([resultOf(cell)]));
+  expect(clean).toEqual([true, true, true, false, false]);
 });
 
 test("toJson keeps every sample and every reason", () => {
@@ -69,19 +71,21 @@ test("toJson keeps every sample and every reason", () => {
     ...{ peers, peersNamed: false, workloads: [workload] },
     ...{ rounds: 3, maxTime: 60, cpuTime: false, json: null, list: false },
   };
-  const context = { date, machine, options, versions: new Map(peers.map((name) => [name, "1.0"])) };
+  const infos = peers.map((name) => ({ name, version: "1.0", threads: 2, note: null }));
+  const context = { date, machine, options, peers: infos, peak: 5e9 };
   expect(JSON.parse(toJson(context, [resultOf(measured({ batch: 4 })), resultOf(disagrees)]))).toMatchObject({
-    format: 1,
+    format: 2,
     date: "2026-01-02T00:00:00.000Z",
     machine,
     options: { rounds: 3, maxTime: 60, cpuTime: false },
-    peers: peers.map((name) => ({ name, version: "1.0" })),
+    peers: infos,
+    peakGflops: 5,
     results: [
       {
         workload: "matmul 8",
         problem: { op: "matmul", size: 8 },
         cells: [
-          { peer: "ours", ratio: null, gflops: 4 },
+          { peer: "ours", threads: 2, ratio: null, gflops: 4, share: { median: 0.8, min: 0.75, max: 0.9 } },
           {
             peer: "theirs",
             status: "measured",

@@ -46,15 +46,23 @@ export interface Table {
   rows(result: WorkloadResult): string;
 }
 
+const percent = ({ median, min, max }: Summary): string => {
+  const [middle, least, most] = [median, min, max].map((share) => Math.round(share * 100));
+  return `${middle}% (${least} .. ${most})`;
+};
+
+/** `peers` are those that run. */
 export const createTable = ({ workloads, peers }: Pick<Options, "workloads" | "peers">): Table => {
   const longest = (texts: readonly string[]): number => Math.max(...texts.map((text) => text.length));
   const columns: readonly Column[] = [
     { title: "workload", width: longest(["workload", ...workloads.map(({ name }) => name)]), align: "left" },
     { title: "peer", width: longest(["peer", ...peers]), align: "left" },
+    { title: "threads", width: 7, align: "right" },
     { title: "batch", width: 5, align: "right" },
     { title: "a run (least .. most)", width: 24, align: "right" },
     { title: "a second", width: 10, align: "right" },
     { title: "GFLOP/s", width: 7, align: "right" },
+    { title: "of the peak", width: 16, align: "right" },
     { title: `${peers[0]} is`, width: 24, align: "right" },
   ];
   const line = (cells: readonly string[]): string =>
@@ -64,7 +72,7 @@ export const createTable = ({ workloads, peers }: Pick<Options, "workloads" | "p
       .join("  ")
       .trimEnd();
 
-  const measured = (cell: Measured, ratio: Summary | null): string[] => {
+  const measured = (cell: Measured, { ratio, share }: NamedCell): string[] => {
     const { batch, flop, samples, cold } = cell;
     const rate = number(median(ratesOf(cell)));
     return [
@@ -72,14 +80,18 @@ export const createTable = ({ workloads, peers }: Pick<Options, "workloads" | "p
       duration(samples, cold ? "(one cold run)" : samples.length === 1 ? "(one run)" : ""),
       batch === null ? rate : `${rate} img`,
       number(flop / median(samples) / 1e9),
+      share ? percent(share) : "",
       ratio ? times(ratio) : "",
     ];
   };
-  const notes = { overBudget: "over budget", disagrees: "DISAGREES", failed: "FAILED" } as const;
-  const row = (name: string, { peer, cell, ratio }: NamedCell): string =>
-    cell.status === "measured"
-      ? line([name, peer, ...measured(cell, ratio)])
-      : `${line([name, peer])}  ${notes[cell.status]}: ${cell.reason}`;
+  const notes = { overBudget: "over budget", unsupported: "cannot", disagrees: "DISAGREES", failed: "FAILED" } as const;
+  const row = (name: string, named: NamedCell): string => {
+    const { peer, threads, cell } = named;
+    const head = [name, peer, threads === null ? "" : `${threads}`];
+    return cell.status === "measured"
+      ? line([...head, ...measured(cell, named)])
+      : `${line(head)}  ${notes[cell.status]}: ${cell.reason}`;
+  };
 
   return {
     header: `${line(columns.map(({ title }) => title))}\n${"-".repeat(columns.reduce((n, { width }) => n + width + 2, -2))}`,
@@ -87,38 +99,48 @@ export const createTable = ({ workloads, peers }: Pick<Options, "workloads" | "p
   };
 };
 
-/** Whether every cell is a time, or why there is none is the peer's speed. */
+/** Whether every cell is a time, or says that the peer is too slow or has no way to do it. */
 export const isClean = (results: readonly WorkloadResult[]): boolean =>
-  results.every(({ cells }) => cells.every(({ cell }) => cell.status === "measured" || cell.status === "overBudget"));
+  results.every(({ cells }) => cells.every(({ cell }) => cell.status !== "disagrees" && cell.status !== "failed"));
 
 export interface ReportContext {
   readonly date: Date;
   readonly machine: Machine;
   readonly options: Options;
   /** Of those that ran. */
-  readonly versions: ReadonlyMap<string, string>;
+  readonly peers: readonly PeerInfo[];
+  /** Floating-point operations a second of one thread at the start; null if no peer is bound by it. */
+  readonly peak: number | null;
+}
+
+export interface PeerInfo {
+  readonly name: string;
+  readonly version: string;
+  readonly threads: number | null;
+  readonly note: string | null;
 }
 
 /** Seconds, images a second (runs, where there are none) and all samples, for programs to read. */
 export const toJson = (
-  { date, machine, options, versions }: ReportContext,
+  { date, machine, options, peers, peak }: ReportContext,
   results: readonly WorkloadResult[],
 ): string => {
   const { rounds, maxTime, cpuTime } = options;
   const report = {
-    format: 1,
+    format: 2,
     date: date.toISOString(),
     machine,
     options: { rounds, maxTime, cpuTime },
-    peers: [...versions].map(([name, version]) => ({ name, version })),
+    peers,
+    peakGflops: peak === null ? null : peak / 1e9,
     results: results.map(({ workload, cells }) => ({
       workload: workload.name,
       problem: workload.problem,
-      cells: cells.map(({ peer, cell, ratio }) => {
-        if (cell.status !== "measured") return { peer, ...cell };
+      cells: cells.map(({ peer, threads, cell, ratio, share }) => {
+        if (cell.status !== "measured") return { peer, threads, ...cell };
         const seconds = summarize(cell.samples);
         const rate = summarize(ratesOf(cell));
-        return { peer, ...cell, seconds, rate, gflops: cell.flop / seconds.median / 1e9, ratio };
+        return { peer, threads, ...cell, seconds, rate, gflops: cell.flop / seconds.median / 1e9, ratio, share };
       }),
     })),
   };

@@ -6,7 +6,7 @@ export interface Workload {
   readonly problem: Problem;
 }
 
-const conv3x3 = { in: 64, out: 64, image: 32, kernel: 3, padding: 1, batch: 8 } as const;
+const conv3x3 = { in: 64, out: 64, image: 32, kernel: 3, padding: 1, batch: 32 } as const;
 const lenetConv1 = { in: 3, out: 6, image: 32, kernel: 5, padding: 0, batch: 128 } as const;
 const lenetConv2 = { in: 6, out: 16, image: 14, kernel: 5, padding: 0, batch: 128 } as const;
 

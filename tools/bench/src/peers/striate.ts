@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { createWasmBackend } from "@striate/backend-wasm";
 import { createBackend } from "@striate/backends";
 import { type Backend, convTranspose2d, crossEntropy, matmul, type Tensor, tensor } from "@striate/core";
 import {
@@ -131,16 +132,45 @@ const prepare = (backend: Backend, problem: Problem, inputs: Inputs): Task => {
   return problem.op === "train" ? trainTask(backend, problem, inputs) : convTask(backend, problem, inputs);
 };
 
-/** Striate on one of its backends. */
-export const striatePeer = (backendName: string): Peer => ({
-  name: `striate:${backendName}`,
+interface Started {
+  readonly backend: Backend;
+  readonly threads: number | null;
+  readonly wasm: boolean;
+}
+
+const peer = (name: string, start: () => Promise<Started>): Peer => ({
+  name: `striate:${name}`,
   open: async () => {
-    const { backend } = await createBackend(backendName);
+    const { backend, ...traits } = await start();
     const { version } = createRequire(import.meta.url)("@striate/core/package.json") as { version: string };
     return {
       version,
+      ...traits,
       prepare: (problem, inputs) => prepare(backend, problem, inputs),
       close: () => backend.dispose(),
     };
   },
 });
+
+/** Backends whose work is not the calling thread's. */
+const onGpu = /web(gl|gpu)$/;
+
+/** Striate on one of its backends, by the name that `--backend` takes. */
+export const striatePeer = (backendName: string): Peer =>
+  peer(backendName, async () => {
+    const { backend } = await createBackend(backendName);
+    const threads = onGpu.test(backendName) ? null : 1;
+    return { backend, threads, wasm: backendName.endsWith("wasm") };
+  });
+
+/** Striate on its wasm backend with so many threads, or with all. @throws Error if it got fewer. */
+export const striateWasmPeer = (wanted?: number): Peer =>
+  peer(wanted === undefined ? "wasm" : `wasm-${wanted}`, async () => {
+    const backend = await createWasmBackend(wanted === undefined ? {} : { threads: wanted });
+    const { threads, threadsNote } = backend;
+    if (wanted !== undefined && threads !== wanted) {
+      backend.dispose();
+      throw new Error(threadsNote);
+    }
+    return { backend, threads, wasm: true };
+  });

@@ -1,11 +1,11 @@
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
 import type * as Tf from "@tensorflow/tfjs-core";
 import { build } from "esbuild";
 import { type ImageShape, type LayerSpec, type LayerTable, layerShape, makeLayer, networks } from "../networks.js";
-import type { Peer, Task } from "../peer.js";
+import { CannotError, type Peer, type Task } from "../peer.js";
 import {
   type ConvProblem,
   type HostTensor,
@@ -50,10 +50,14 @@ const load = async (backend: string, entry: keyof typeof builds): Promise<Tfjs> 
     logLevel: "silent",
   });
   const source = (outputFiles[0] as { readonly text: string }).text;
-  const filename = `tfjs-${backend}-${entry}.cjs`;
-  const run = compileFunction(source, ["require", "module", "exports", "global"], { filename });
+  const require = createRequire(import.meta.url);
+  // Beside its .wasm files.
+  const folder = dirname(require.resolve(`@tensorflow/tfjs-backend-${backend}`));
+  const filename = join(folder, `tfjs-${backend}-${entry}.cjs`);
+  const names = ["require", "module", "exports", "__filename", "__dirname", "global"];
+  const run = compileFunction(source, names, { filename });
   const module = { exports: {} };
-  run(createRequire(import.meta.url), module, module.exports, Object.create(globalThis));
+  run(require, module, module.exports, filename, folder, Object.create(globalThis));
   return module.exports as Tfjs;
 };
 
@@ -291,7 +295,13 @@ const trainTask = (tf: Tfjs, problem: TrainProblem, inputs: Inputs): Task => {
   };
 };
 
+/** A kernel without which no convolution can be trained. */
+const FILTER_GRADIENT = "Conv2DBackpropFilter";
+
 const prepare = (tf: Tfjs, problem: Problem, inputs: Inputs): Task => {
+  const needsFilterGradient = problem.op === "train" || problem.op === "conv2dGradWeight";
+  if (needsFilterGradient && !tf.getKernel(FILTER_GRADIENT, tf.getBackend()))
+    throw new CannotError(`tfjs has no ${FILTER_GRADIENT} on its ${tf.getBackend()} backend`);
   if (problem.op === "matmul") return matmulTask(tf, inputs);
   return problem.op === "train" ? trainTask(tf, problem, inputs) : convTask(tf, problem, inputs);
 };
@@ -306,6 +316,8 @@ export const tfjsPeer = (name: string, backend: string, entry: keyof typeof buil
     await tf.ready();
     return {
       version: tf.version_core,
+      threads: 1,
+      wasm: backend === "wasm",
       prepare: (problem, inputs) => prepare(tf, problem, inputs),
       close: () => tf.removeBackend(backend),
     };
