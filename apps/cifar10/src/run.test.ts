@@ -131,7 +131,9 @@ describe("a run", () => {
   });
 
   test("says which backend auto is, unless a program listens", async () => {
-    expect((await train({ backend: "auto", json: false })).notices.join()).toMatch(/backend wasm: \d+ threads?; wasm is the fastest/);
+    expect((await train({ backend: "auto", json: false })).notices.join()).toMatch(
+      /backend wasm: \d+ threads?; wasm is the fastest/,
+    );
     expect((await train({ backend: "auto" })).notices).toEqual([]);
   });
 });

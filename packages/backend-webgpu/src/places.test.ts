@@ -78,4 +78,20 @@ describe("createPlaces", () => {
     make("other", big);
     expect(made()).toBe(before);
   });
+
+  test("work that is over gives its spare buffers back", () => {
+    const { places, make, free, made } = setting();
+    let weight = make("pointwise", big);
+    for (let round = 0; round < 3; round++) {
+      places.endSpan();
+      const next = make("pointwise", big);
+      free(weight);
+      weight = next;
+    }
+    free(weight);
+    for (let round = 0; round < 200; round++) places.endSpan();
+    const before = made();
+    for (let i = 0; i < before; i++) make("other", big);
+    expect(made()).toBe(before);
+  });
 });

@@ -45,6 +45,8 @@ const MAX_PLACES = 4096;
 const MAX_WATCHED = 65_536;
 /** Bytes of a buffer that is better made than shared. */
 const SMALL = 16_384;
+/** Rounds after which a place that was not used any more gives up its spare buffers. */
+const PATIENCE = 64;
 
 export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean): Places => {
   let span = 0;
@@ -79,6 +81,15 @@ export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean
   const disown = (buffer: PooledBuffer): void => {
     buffer.owner = null;
     pool.release(buffer);
+  };
+
+  /** Work that is over must not keep memory. */
+  const sweep = (): void => {
+    for (const [key, { span: last, places }] of series) {
+      if (last >= span - PATIENCE) continue;
+      for (const { spare } of places) for (const buffer of spare) disown(buffer);
+      series.delete(key);
+    }
   };
 
   const bufferFor = (place: Place, bytes: number): PooledBuffer => {
@@ -118,6 +129,7 @@ export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean
       }
       watched = [];
       span++;
+      if (span % PATIENCE === 0) sweep();
     },
   };
 };

@@ -72,9 +72,7 @@ export interface WebGpuStatistics {
 interface Pipeline {
   readonly layout: GPUBindGroupLayout;
   readonly hasParams: boolean;
-  readonly label: string;
   readonly id: number;
-  readonly flops: number;
   ready: GPUComputePipeline | null;
 }
 
@@ -196,6 +194,7 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
 
   // ---- commands --------------------------------------------------------------------------------------------------
 
+  const maxWorkgroups = device.limits.maxComputeWorkgroupsPerDimension;
   const backlog: Command[] = [];
   const profiler = profile && device.features.has("timestamp-query") ? createProfiler(device) : null;
   const ring = device.createBuffer({ size: BATCH * PARAM_BYTES, usage: bufferUsage.uniform | bufferUsage.copyDst });
@@ -225,12 +224,16 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     pass = null;
   };
 
-  const encode = (pipeline: Pipeline, group: GPUBindGroup, params: readonly number[], groups: number): void => {
+  const encode = (
+    { program: { label, flops = 0 }, params = [], groups }: Dispatch,
+    pipeline: Pipeline,
+    group: GPUBindGroup,
+  ): void => {
     if (encoded === BATCH) submit();
     const commands = currentEncoder();
     if (profiler) {
       endPass();
-      pass = commands.beginComputePass(profiler.pass(pipeline.label, pipeline.flops));
+      pass = commands.beginComputePass(profiler.pass(label, flops));
     } else pass ??= commands.beginComputePass();
     pass.setPipeline(pipeline.ready as GPUComputePipeline);
     if (pipeline.hasParams) {
@@ -238,8 +241,7 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
       ringWords.set(params, start / 4);
       pass.setBindGroup(0, group, [start]);
     } else pass.setBindGroup(0, group);
-    const limit = device.limits.maxComputeWorkgroupsPerDimension;
-    const rows = Math.ceil(groups / limit);
+    const rows = Math.ceil(groups / maxWorkgroups);
     pass.dispatchWorkgroups(Math.ceil(groups / rows), rows);
     encoded++;
     dispatches++;
@@ -294,16 +296,14 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     return layout;
   };
 
-  const compile = ({ label, key, shader, flops = 0 }: Program): Pipeline => {
+  const compile = ({ label, key, shader }: Program): Pipeline => {
     const source = shader();
     const layout = layoutOf(source);
     const module = device.createShaderModule({ label: key, code: moduleSource(source) });
     const pipeline: Pipeline = {
       layout,
       hasParams: (source.params?.length ?? 0) > 0,
-      label,
       id: pipelines.size,
-      flops,
       ready: null,
     };
     device
@@ -329,8 +329,8 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     return pipeline;
   };
 
-  const bind = (pipeline: Pipeline, inputs: readonly GpuStorage[], outputs: readonly GpuStorage[]): GPUBindGroup => {
-    for (const storage of outputs) if (!storage.buffer) places.fill(pipeline.label, storage);
+  const bind = (pipeline: Pipeline, { program, inputs, outputs }: Dispatch): GPUBindGroup => {
+    for (const storage of outputs) if (!storage.buffer) places.fill(program.label, storage);
     let key = `${pipeline.id}`;
     for (const { buffer } of inputs) key += `,${(buffer as PooledBuffer).id}`;
     for (const { buffer } of outputs) key += `,${(buffer as PooledBuffer).id}`;
@@ -357,15 +357,16 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     });
   };
 
-  const dispatch = ({ program, inputs, outputs, params = [], groups: count }: Dispatch): void => {
+  const dispatch = (asked: Dispatch): void => {
     expectAlive();
     destroyRetired();
+    const { program, inputs, outputs } = asked;
     const pipeline = pipelines.get(program.key) ?? compile(program);
-    const group = bind(pipeline, inputs, outputs);
+    const group = bind(pipeline, asked);
     const used = [...inputs, ...outputs].map(({ buffer }) => buffer as PooledBuffer);
     enqueue(pipeline, () => {
       if (lostInfo) return;
-      encode(pipeline, group, params, count);
+      encode(asked, pipeline, group);
       for (const buffer of used) buffer.batch = batch;
     });
   };

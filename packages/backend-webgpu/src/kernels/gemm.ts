@@ -94,7 +94,7 @@ const tilesIn = ({ bm, bn }: Tile, { m, n, batch }: Extents): number => Math.cei
 const PLENTY = 256;
 
 /** The largest tile of those that waste least: outside of C a tile computes for nothing. */
-const tileFor = (gemm: Extents): Tile => {
+export const tileFor = (gemm: Extents): Tile => {
   let best = smallTile;
   let least = Number.POSITIVE_INFINITY;
   for (const candidate of tiles) {

@@ -72,16 +72,14 @@ const sources = {
   isSubnormal: "fn isSubnormal(x: f32) -> bool { return !isZero(x) && magnitude(x) < 0x00800000u; }",
 
   multiply: `fn multiply(a: f32, b: f32) -> f32 {
-    if (isSubnormal(a) || isSubnormal(b)) {
-      if (magnitude(a) >= 0x7f800000u || magnitude(b) >= 0x7f800000u || isZero(a) || isZero(b)) {
-        // An infinity times a number that may be flushed to 0 would be NaN.
-        if (isNan(a) || isNan(b)) { return nanOf(a); }
-        if (isZero(a) || isZero(b)) { return withSign(0.0, bitcast<f32>(bitcast<u32>(a) ^ bitcast<u32>(b))); }
-        return infinityOf(bitcast<f32>(bitcast<u32>(a) ^ bitcast<u32>(b)));
-      }
-      return scale(significand(a) * significand(b), max(exponentOf(a) + exponentOf(b), -252));
+    let product = a * b;
+    // Only a product that is 0 or NaN can be the work of a flushed operand.
+    if (magnitude(product) - 1u < 0x7f800000u || isZero(a) || isZero(b)) { return product; }
+    if (isNan(a) || isNan(b)) { return nanOf(a); }
+    if (magnitude(a) == 0x7f800000u || magnitude(b) == 0x7f800000u) {
+      return infinityOf(bitcast<f32>(bitcast<u32>(a) ^ bitcast<u32>(b)));
     }
-    return a * b;
+    return scale(significand(a) * significand(b), max(exponentOf(a) + exponentOf(b), -252));
   }`,
   divide: `fn divide(a: f32, b: f32) -> f32 {
     let ma = magnitude(a);
