@@ -7,6 +7,8 @@ test.each([
   ["ops:conv2d/*#f32", "ops:conv2d/3x3#f32", true],
   ["ops:conv2d/*#f32", "ops:conv2d/3x3#f64", false],
   ["ops:*", "gradients:conv2d/3x3#f64", false],
+  ["conv2d/*#f32", "ops:conv2d/3x3#f32", true],
+  ["conv2d*", "gradients:conv2d/3x3#f32", true],
   ["*", "anything", true],
   ["a.c*", "abc", false],
   ["f(x)*", "f(x)=y", true],
