@@ -45,7 +45,7 @@ export default {
       comment: "These packages run in any JavaScript engine as they are: no dependency, no module of Node.",
       severity: "error",
       from: { path: "^packages/(core|backend-cpu|backend-wasm|backend-webgpu|nn|optim)/", pathNot: tests },
-      to: { pathNot: ["^packages/", "^@webgpu/types$"] },
+      to: { pathNot: "^packages/" },
     },
     {
       name: "node-apart",
@@ -68,8 +68,7 @@ export default {
       name: "resolvable",
       severity: "error",
       from: {},
-      // It has declarations only.
-      to: { couldNotResolve: true, pathNot: "^@webgpu/types$" },
+      to: { couldNotResolve: true },
     },
     {
       name: "no-cycles",

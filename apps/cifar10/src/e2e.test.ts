@@ -89,7 +89,7 @@ test.skipIf(reason !== "")(
     const events = eventsOf(stdout);
     expect(events.map(({ event }) => event)).toEqual(["start", "epoch", "end"]);
     const end = events.at(-1) as Record<string, unknown>;
-    expect(end).toMatchObject({ backend: "cpu", seed: 3, steps: 15, data: "cifar10/train", testImages: 10_000 });
+    expect(end).toMatchObject({ backend: "wasm", seed: 3, steps: 15, data: "cifar10/train", testImages: 10_000 });
     for (const key of ["testAccuracy", "trainSeconds", "imagesPerSecond", "epochs", "trainLoss"])
       expect(end[key]).toBeGreaterThan(0);
     expect(existsSync(end["weights"] as string)).toBe(true);
@@ -162,9 +162,9 @@ describe("stopped", () => {
       const last = eventsOf(stdout).at(-1) as Record<string, unknown>;
       expect(last).toMatchObject({
         event: "interrupted",
-        weights: join(out, "lenet5-cpu-seed0-interrupted.safetensors"),
+        weights: join(out, "fast70-wasm-seed0-interrupted.safetensors"),
       });
-      expect(readdirSync(out)).toEqual(["lenet5-cpu-seed0-interrupted.safetensors"]);
+      expect(readdirSync(out)).toEqual(["fast70-wasm-seed0-interrupted.safetensors"]);
       const { tensors } = await loadSafetensors(last["weights"] as string);
       expect(await weightsSha256(tensors)).toBe(last["weightsSha256"]);
     },
@@ -196,7 +196,7 @@ describe("stopped", () => {
       const { code, stderr } = await start([main, ...endless, "--out", out], close);
       expect(code).toBe(141);
       expect(stderr).toBe("standard output was closed: stopping\n");
-      expect(readdirSync(out)).toEqual(["lenet5-cpu-seed0-interrupted.safetensors"]);
+      expect(readdirSync(out)).toEqual(["fast70-wasm-seed0-interrupted.safetensors"]);
     },
     timeout,
   );
@@ -210,7 +210,7 @@ describe("stopped", () => {
       closeSync(full);
       expect(code).toBe(5);
       expect(stderr).toContain("cannot write to standard output: ENOSPC");
-      expect(readdirSync(out)).toEqual(["lenet5-cpu-seed0-interrupted.safetensors"]);
+      expect(readdirSync(out)).toEqual(["fast70-wasm-seed0-interrupted.safetensors"]);
     },
     timeout,
   );

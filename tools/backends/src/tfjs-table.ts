@@ -71,7 +71,7 @@ export const renderTfjsTable = (reports: readonly BridgeReport[], version: strin
       "kernel runs. **wrong** or **missing**: it does not, and what stands in follows: *composed* of other kernels of tfjs, a loop on " +
       "the *host*, or *decomposed* by Striate's core. *Right, passed over*: another kernel of tfjs gives the same, up to forty " +
       "times faster (`preferOwn` takes tfjs's own). A tfjs that is put right gets its kernels back by itself.",
-    "The suite with these kernels (failures that are accepted stand in `packages/backend-tfjs/known-failures.*.json`):",
+    "The suite with these kernels:",
     counts.join("\n"),
     table([header, header.map(() => "---"), ...body]),
     "## Reproductions",
