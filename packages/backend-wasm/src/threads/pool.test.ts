@@ -34,6 +34,7 @@ const createEngine = async (): Promise<Engine> => {
     memory,
     workers: THREADS - 1,
     onZombiesGone: () => markGone(),
+    patience: 20,
     startWorker: (data) => {
       const handle = startWorker(data);
       handles.push(handle);

@@ -40,9 +40,12 @@ export interface Pool {
   dispose(): void;
 }
 
-/** Rounds of waiting, some 50 ms each, without any task done before a worker is given up. */
-const PATIENCE = 20;
 const ROUND_MS = 50;
+/**
+ * Rounds of waiting without any task done before a worker is given up, 10 s. A task takes some milliseconds, but a
+ * background process on a busy machine may get a hundredth of a core: it must not fail for that.
+ */
+const PATIENCE = 200;
 /** Looks at the counter before the caller goes to sleep: some 100 µs, the length of a task. */
 const SPINS = 20_000;
 /** Workers that may be replaced one after another before the pool goes on with fewer. */
@@ -65,6 +68,8 @@ export interface PoolOptions {
   onZombiesGone(): void;
   /** How a worker is started. Default: `startWorker`. */
   readonly startWorker?: typeof startWorker;
+  /** Rounds of 50 ms without progress until a worker counts as hanging. Default 200. */
+  readonly patience?: number;
 }
 
 /** What the calling thread and its workers share, besides the memory. */
@@ -108,6 +113,7 @@ export const createPool = async ({
   workers,
   onZombiesGone,
   startWorker: startOne = startWorker,
+  patience = PATIENCE,
 }: PoolOptions): Promise<Pool> => {
   let channel = openChannel();
   const handles = new Set<WorkerHandle>();
@@ -152,7 +158,7 @@ export const createPool = async ({
     let done = Atomics.load(control, Control.Done);
     for (let spin = 0; spin < SPINS && done < tasks; spin++) done = Atomics.load(control, Control.Done);
     // Rounds, not a deadline: a machine that slept, or a debugger, must not look like a worker that hangs.
-    for (let round = 0; done < tasks && round < PATIENCE; round++) {
+    for (let round = 0; done < tasks && round < patience; round++) {
       if (sleeps) Atomics.wait(control, Control.Done, done, ROUND_MS);
       else
         for (
@@ -210,7 +216,7 @@ export const createPool = async ({
       }
       if (!join(control, tasks)) {
         replaceAll();
-        const limit = (PATIENCE * ROUND_MS) / 1000;
+        const limit = (patience * ROUND_MS) / 1000;
         throw new Error(`a worker thread did not finish its task within ${limit} s; the threads were restarted`);
       }
       if (failure) throw failure.error;
