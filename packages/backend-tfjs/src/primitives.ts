@@ -337,62 +337,6 @@ const binaryOf = (device: Device, kind: BinaryKind): Primitive<F2> => {
     op: `binary.${kind}`,
     ways: [
       way("native", [kernel], native),
-      ...(kind === "pow"
-        ? [
-            way<F2>(
-              "composed",
-              [
-                kernel,
-                "IsNan",
-                "LogicalOr",
-                "Add",
-                "Select",
-                "Equal",
-                "OnesLike",
-                "NotEqual",
-                "Floor",
-                "LogicalAnd",
-                "Abs",
-                "Less",
-                "FloorMod",
-                "Reciprocal",
-              ],
-              (a, b) => {
-                const sum = run("Add", { a, b });
-                const unordered = run("LogicalOr", { a: run("IsNan", { x: a }), b: run("IsNan", { x: b }) });
-                // A negative infinity has powers that are no integers; GPUs take it for any other negative number.
-                const fraction = run("LogicalAnd", {
-                  a: run("Equal", { a, b: device.place(Float32Array.of(-inf), []) }),
-                  b: run("NotEqual", { a: b, b: run("Floor", { x: b }) }),
-                });
-                const raised = run("Select", {
-                  condition: fraction,
-                  t: native(run("Abs", { x: a }), b),
-                  e: native(a, b),
-                });
-                // Powers of 0, whose logarithm some GPUs have as a finite number: odd ones keep the sign.
-                const zero = device.place(Float32Array.of(0), []);
-                const [one, two] = [device.place(Float32Array.of(1), []), device.place(Float32Array.of(2), [])];
-                const odd = run("Equal", { a: run("FloorMod", { a: b, b: two }), b: one });
-                const base = run("Select", { condition: odd, t: a, e: run("Abs", { x: a }) });
-                const nought = run("Select", {
-                  condition: run("Less", { a: b, b: zero }),
-                  t: run("Reciprocal", { x: base }),
-                  e: base,
-                });
-                const finite = run("Select", { condition: run("Equal", { a, b: zero }), t: nought, e: raised });
-                const power = run("Select", { condition: unordered, t: sum, e: finite });
-                // pow(x, 0) is 1 for NaN too; adding zeros brings b to the shape of the result.
-                const zeros = run("ZerosLike", { x: sum });
-                const condition = run("Equal", {
-                  a: run("Add", { a: b, b: zeros }),
-                  b: device.place(Float32Array.of(0), []),
-                });
-                return run("Select", { condition, t: run("OnesLike", { x: sum }), e: power });
-              },
-            ),
-          ]
-        : []),
       // Where either is NaN, so is the sum.
       way("composed", [kernel, "IsNan", "LogicalOr", "Add", "Select"], (a, b) =>
         run("Select", {
