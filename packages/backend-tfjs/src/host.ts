@@ -1,53 +1,6 @@
 /** Loops in JavaScript, for backends whose data lies in the host's memory. */
-import type { BinaryKind, UnaryKind } from "@striate/core/backend";
 import { broadcastStrides, sizeOf } from "@striate/core/backend";
 import type { Device, Info } from "./device.js";
-import { erf } from "./erf.js";
-
-/** Half to even: below 2^52, adding 2^52 leaves no bits for a fraction, and the addition rounds so. */
-const round = (x: number): number => {
-  const magnitude = Math.abs(x);
-  return magnitude < 2 ** 52 ? Math.sign(x) * (magnitude + 2 ** 52 - 2 ** 52) : x;
-};
-
-const sigmoid = (x: number): number => {
-  if (x >= 0) return 1 / (1 + Math.exp(-x));
-  const e = Math.exp(x);
-  return e / (1 + e);
-};
-
-export const unaryScalars: { readonly [K in UnaryKind]: (x: number) => number } = {
-  neg: (x) => -x,
-  abs: Math.abs,
-  sign: (x) => (x > 0 ? 1 : x < 0 ? -1 : x === 0 ? 0 : x),
-  square: (x) => x * x,
-  relu: (x) => Math.max(x, 0),
-  floor: Math.floor,
-  ceil: Math.ceil,
-  round,
-  sqrt: Math.sqrt,
-  rsqrt: (x) => 1 / Math.sqrt(x),
-  reciprocal: (x) => 1 / x,
-  exp: Math.exp,
-  expm1: Math.expm1,
-  log: Math.log,
-  log1p: Math.log1p,
-  sin: Math.sin,
-  cos: Math.cos,
-  tanh: Math.tanh,
-  sigmoid,
-  erf,
-};
-
-export const binaryScalars: { readonly [K in BinaryKind]: (a: number, b: number) => number } = {
-  add: (a, b) => a + b,
-  sub: (a, b) => a - b,
-  mul: (a, b) => a * b,
-  div: (a, b) => a / b,
-  max: Math.max,
-  min: Math.min,
-  pow: (a, b) => a ** b,
-};
 
 const arrayFor = (info: Info, size: number): Float32Array | Int32Array =>
   info.dtype === "float32" ? new Float32Array(size) : new Int32Array(size);

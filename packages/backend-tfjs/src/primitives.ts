@@ -1,7 +1,7 @@
 /** The pointwise functions, reductions and moves that the kernels are made of, with their known answers. */
-import type { BinaryKind, CompareKind, UnaryKind } from "@striate/core/backend";
+import { type BinaryKind, binaryScalars, type CompareKind, type UnaryKind, unaryScalars } from "@striate/core/backend";
 import type { Device, Info } from "./device.js";
-import { binaryScalars, mapOnHost, unaryScalars, zipOnHost } from "./host.js";
+import { mapOnHost, zipOnHost } from "./host.js";
 import { type Chosen, choose, type Limit, type Primitive, type Probe, type Way } from "./probe.js";
 import type { ReportRow } from "./report.js";
 

@@ -13,7 +13,7 @@ import {
 } from "@striate/core/backend";
 import type { MemoryType } from "./assembler/module.js";
 import { createKernels } from "./kernels/index.js";
-import { createAllocator, GRAIN } from "./memory/allocator.js";
+import { arenaOf, createAllocator, GRAIN, PAGE } from "./memory/allocator.js";
 import { createRuntime } from "./runtime.js";
 import { simdIsThere } from "./simd.js";
 import type { WasmStorage } from "./storage.js";
@@ -40,7 +40,6 @@ export interface WasmBackend extends Backend<WasmStorage> {
 }
 
 const NAME = "wasm";
-const PAGE = 2 ** 16;
 const MAX_PAGES = 2 ** 16;
 const MAX_THREADS = 8;
 /** Kernels load whole vectors, and so may read (never write) this far behind a tensor's end. */
@@ -96,20 +95,7 @@ export const createWasmBackend = async (options: WasmBackendOptions = {}): Promi
   };
   const { memory, memoryType, pool } = await start();
 
-  const blocks = createAllocator(
-    {
-      size: () => memory.buffer.byteLength - SLACK,
-      grow: (bytes) => {
-        try {
-          memory.grow(bytes / PAGE);
-          return true;
-        } catch {
-          return false;
-        }
-      },
-    },
-    GRAIN,
-  );
+  const blocks = createAllocator(arenaOf(memory, SLACK), GRAIN);
   /** What was freed while a thread that was given up might still write to it. */
   let deferred: number[] = [];
   const freeDeferred = (): void => {

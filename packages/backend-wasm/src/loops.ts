@@ -3,6 +3,9 @@ import { type I32, type I32Like, i8x16, i16x8, i32, i32x4, type V128, v128 } fro
 import type { FunctionBody, Local } from "./assembler/module.js";
 import { MAX_TASKS } from "./threads/protocol.js";
 
+/** The least multiple of `step` from n on. */
+export const roundUp = (n: number, step: number): number => Math.ceil(n / step) * step;
+
 /**
  * Elements of a task: some 10 µs of arithmetic in the cache, several times that in memory; some 25 µs of transcendental
  * functions.

@@ -20,6 +20,7 @@ import type { DType, HostArray } from "./dtype.js";
 
 export type { DType, HostArray } from "./dtype.js";
 export { bytesPerElement, hostArray, isFloat } from "./dtype.js";
+export { erf, erfc } from "./erf.js";
 export {
   ArgumentError,
   BackendLostError,
@@ -31,6 +32,7 @@ export {
   UnsupportedError,
 } from "./errors.js";
 export { philox4x32, randomWords } from "./random/philox.js";
+export { binaryScalars, sigmoid, unaryScalars } from "./scalars.js";
 export { around, broadcastStrides, collapseAxes, mergeAxes, type Nest, rowMajorStrides, sizeOf } from "./shape.js";
 
 export type Shape = readonly number[];

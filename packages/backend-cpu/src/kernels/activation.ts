@@ -1,8 +1,6 @@
-import type { ActivationKind } from "@striate/core/backend";
+import { type ActivationKind, erfc, sigmoid } from "@striate/core/backend";
 import { lazyTable, type Specialise } from "../specialise.js";
 import type { CpuKernels, Elements } from "../storage.js";
-import { erfc } from "./erf.js";
-import { sigmoid } from "./unary.js";
 
 interface Activation {
   readonly value: (x: number, alpha: number) => number;

@@ -1,19 +1,16 @@
-import { type BinaryKind, broadcastStrides, type CompareKind, hostArray, rowMajorStrides } from "@striate/core/backend";
+import {
+  type BinaryKind,
+  binaryScalars,
+  broadcastStrides,
+  type CompareKind,
+  hostArray,
+  rowMajorStrides,
+} from "@striate/core/backend";
 import { lazyTable, type Specialise } from "../specialise.js";
 import type { CpuKernels, CpuOperand, Elements } from "../storage.js";
 import { eachRun } from "../strides.js";
 
 type Scalar = (a: number, b: number) => number;
-
-const scalars: { readonly [K in BinaryKind]: Scalar } = {
-  add: (a, b) => a + b,
-  sub: (a, b) => a - b,
-  mul: (a, b) => a * b,
-  div: (a, b) => a / b,
-  max: (a, b) => Math.max(a, b),
-  min: (a, b) => Math.min(a, b),
-  pow: (a, b) => a ** b,
-};
 
 /** Where a double does not hold the exact result before it wraps. */
 const int32Scalars: { readonly [K in BinaryKind]?: Scalar } = {
@@ -62,7 +59,7 @@ const broadcast = (run: typeof loop, f: Scalar, a: CpuOperand, b: CpuOperand, y:
 export const binaryKernels = (specialise: Specialise): Pick<CpuKernels, "binary" | "binaryScalar" | "compare"> => {
   const loops = lazyTable((kind: BinaryKind | CompareKind) => specialise(loop, `binary ${kind}`));
   const scalarFor = (kind: BinaryKind, array: CpuOperand): Scalar =>
-    (array.dtype === "int32" && int32Scalars[kind]) || scalars[kind];
+    (array.dtype === "int32" && int32Scalars[kind]) || binaryScalars[kind];
   return {
     binary: ({ inputs: [a, b], outputs: [y], attrs: { kind } }) => broadcast(loops(kind), scalarFor(kind, y), a, b, y),
 

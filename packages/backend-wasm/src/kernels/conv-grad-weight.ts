@@ -7,20 +7,12 @@ import { f32x4, i32, i32x4, memory, type V128, v128 } from "../assembler/instruc
 import { defineFunction, type FunctionDefinition, type Local } from "../assembler/module.js";
 import type { Runtime } from "../runtime.js";
 import { transpose4 } from "./pack.js";
-import { elementOf, emitClear, emitCopyPlane, hasPadding, type Planes } from "./planes.js";
+import { elementOf, emitCopyPlane, hasPadding, type PaddedConv } from "./planes.js";
 import { sumParts } from "./sum-parts.js";
-import { storeLanes } from "./tile.js";
+import { storeFixedLanes } from "./tile.js";
 
-export interface GradWeight {
-  readonly images: number;
-  readonly groups: number;
-  /** Of a group. */
-  readonly channels: number;
-  readonly planes: Planes;
-  readonly rowStride: number;
-  readonly taps: readonly (readonly [y: number, x: number])[];
-  /** Output channels of a group. */
-  readonly outputs: number;
+export interface GradWeight extends PaddedConv {
+  /** Of the outputs. */
   readonly rows: number;
   readonly columns: number;
 }
@@ -139,7 +131,7 @@ const gradWeightProgram = (grad: GradWeight, split: Split, table: Table): Functi
       const gradients = body.let(i32.add(scratch, sumsBytes));
       const padded = body.let(i32.add(gradients, GRADIENTS_BYTES));
       body.do(memory.fill(scratch, 0, sumsBytes));
-      if (hasPadding(planes)) emitClear(body, padded, split.chunk * imageBytes);
+      if (hasPadding(planes)) body.do(memory.fill(padded, 0, split.chunk * imageBytes));
 
       const mask = body.let(lanesMask(columns % 4));
       const count = body.local("i32");
@@ -302,7 +294,7 @@ const gradWeightProgram = (grad: GradWeight, split: Split, table: Table): Functi
                     ) as unknown as [V128, V128, V128, V128];
                     const [a, b, c, d] = lanes;
                     const sum = body.let(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)));
-                    storeLanes(body, i32.add(to, r * total * 4), sum, valid);
+                    storeFixedLanes(body, i32.add(to, r * total * 4), sum, valid);
                   };
                   if (r > 0 && outputs % ROWS > 0) body.if(i32.ltU(i32.add(m, r), outputs), write);
                   else write();

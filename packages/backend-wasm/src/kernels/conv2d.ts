@@ -1,10 +1,17 @@
-import type { Conv2dAttrs, Shape } from "@striate/core/backend";
+import { type Conv2dAttrs, type Shape, sizeOf } from "@striate/core/backend";
 import type { Runtime } from "../runtime.js";
 import type { WasmKernels } from "../storage.js";
 import { type GradWeightPlan, planGradWeight, runGradWeight } from "./conv-grad-weight.js";
 import { type GatherConvPlan, planGatherConv, runGatherConv } from "./gather-conv.js";
 import { type Planes, planesOf } from "./planes.js";
-import { planWinograd, runWinograd, type WinogradPlan, winogradGradWeightPays, winogradPays } from "./winograd.js";
+import {
+  type Conv3x3,
+  planWinograd,
+  runWinograd,
+  type WinogradPlan,
+  winogradGradWeightPays,
+  winogradPays,
+} from "./winograd.js";
 import { planWinogradGradWeight, runWinogradGradWeight, type WinogradGradWeightPlan } from "./winograd-grad-weight.js";
 
 type Quad = readonly [number, number, number, number];
@@ -67,19 +74,24 @@ const run = (runtime: Runtime, { kind, plan }: ConvPlan, addresses: Parameters<t
 const isPlain3x3 = ({ kernel, groups }: Sizes, { stride, dilation }: Conv2dAttrs): boolean =>
   groups === 1 && [...kernel, ...stride, ...dilation].join() === "3,3,1,1,1,1";
 
+/** As forward and weight gradient see it. */
+const conv3x3Of = ({ images, channels, outputs, image, output }: Sizes, { padding }: Conv2dAttrs): Conv3x3 => ({
+  images,
+  channels,
+  height: image[0],
+  width: image[1],
+  top: padding[0],
+  left: padding[2],
+  outputs,
+  rows: output[0],
+  columns: output[1],
+});
+
 const planForward = (key: string, sizes: Sizes, attrs: Conv2dAttrs, bias: boolean): ConvPlan => {
-  const { images, groups, channels, outputs, image, kernel, output } = sizes;
+  const { images, groups, channels, outputs, kernel, output } = sizes;
   if (isPlain3x3(sizes, attrs) && winogradPays(channels, outputs, output[1])) {
     const plan = planWinograd(`conv2d winograd ${key}`, {
-      images,
-      channels,
-      height: image[0],
-      width: image[1],
-      top: attrs.padding[0],
-      left: attrs.padding[2],
-      outputs,
-      rows: output[0],
-      columns: output[1],
+      ...conv3x3Of(sizes, attrs),
       bias,
       weights: { outputStep: channels * 9, channelStep: 9, turned: false },
     });
@@ -203,20 +215,10 @@ type WeightPlan =
   | { readonly kind: "direct"; readonly plan: GradWeightPlan };
 
 const planGradWeightOf = (key: string, sizes: Sizes, attrs: Conv2dAttrs): WeightPlan => {
-  const { images, groups, channels, outputs, image, output } = sizes;
+  const { images, groups, channels, outputs, output } = sizes;
   const [rows, columns] = output;
   if (isPlain3x3(sizes, attrs) && winogradGradWeightPays(channels, outputs, columns)) {
-    const plan = planWinogradGradWeight(`conv2dGradWeight winograd ${key}`, {
-      images,
-      channels,
-      height: image[0],
-      width: image[1],
-      top: attrs.padding[0],
-      left: attrs.padding[2],
-      outputs,
-      rows,
-      columns,
-    });
+    const plan = planWinogradGradWeight(`conv2dGradWeight winograd ${key}`, conv3x3Of(sizes, attrs));
     return { kind: "winograd", plan };
   }
   const plan = planGradWeight(`conv2dGradWeight ${key}`, {
@@ -273,12 +275,7 @@ export const conv2dKernels = (
         const { stride } = attrs;
         const { address } = gx.storage;
         // Inputs that no window reaches belong to no phase.
-        if (phases.length < stride[0] * stride[1])
-          new Float32Array(
-            runtime.buffer,
-            address,
-            gx.shape.reduce((a, b) => a * b, 1),
-          ).fill(0);
+        if (phases.length < stride[0] * stride[1]) new Float32Array(runtime.buffer, address, sizeOf(gx.shape)).fill(0);
         for (const phase of phases)
           run(runtime, phase, {
             source: gy.storage.address,

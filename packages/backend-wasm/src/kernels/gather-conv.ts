@@ -3,25 +3,14 @@
  * packed weights with the elements that a list of taps meets in every channel of a padded image. Implicit im2col: the
  * micro-kernel finds B's vectors through a table of offsets, one for each (channel, tap).
  */
-import { i32, v128 } from "../assembler/instructions.js";
+import { i32, memory, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionDefinition } from "../assembler/module.js";
 import type { Runtime } from "../runtime.js";
 import { type PackSource, pack, packedElements } from "./pack.js";
-import { elementOf, emitClear, emitCopyPlane, hasPadding, type Planes } from "./planes.js";
-import { emitTileProduct, NARROW_ROWS, storeLanes, TILE } from "./tile.js";
+import { elementOf, emitCopyPlane, hasPadding, type PaddedConv } from "./planes.js";
+import { emitTileProduct, NARROW_ROWS, storeFixedLanes, TILE } from "./tile.js";
 
-export interface GatherConv {
-  readonly images: number;
-  readonly groups: number;
-  /** Of a group. */
-  readonly channels: number;
-  readonly planes: Planes;
-  /** Rows of the padded image from one row of outputs to the next. */
-  readonly rowStride: number;
-  /** Taps in padded coordinates, in the order in which the weights are packed. */
-  readonly taps: readonly (readonly [y: number, x: number])[];
-  /** Output channels of a group. */
-  readonly outputs: number;
+export interface GatherConv extends PaddedConv {
   /** The grid of outputs: its size, and where it lies in the output's planes (elements). */
   readonly grid: {
     readonly rows: number;
@@ -93,7 +82,7 @@ const gatherConvProgram = (conv: GatherConv, split: Split): FunctionDefinition =
       const endOutput = body.let(i32.add(firstOutput, split.outputs));
       body.if(i32.gtU(endOutput, outputs), () => body.set(endOutput, i32.const(outputs)));
 
-      if (hasPadding(planes)) emitClear(body, scratch, split.images * channels * planeBytes);
+      if (hasPadding(planes)) body.do(memory.fill(scratch, 0, split.images * channels * planeBytes));
       const plane = body.let(scratch);
       body.for(firstImage, endImage, 1, (image) => {
         const from = body.let(
@@ -141,7 +130,7 @@ const gatherConvProgram = (conv: GatherConv, split: Split): FunctionDefinition =
             sums.forEach((vectors, r) => {
               const to = body.let(r === 0 ? out : i32.add(out, r * outPlaneBytes));
               vectors.forEach((sum, j) =>
-                storeLanes(body, to, sum, Math.min(4, columns - 4 * j), {
+                storeFixedLanes(body, to, sum, Math.min(4, columns - 4 * j), {
                   offset: 16 * j * grid.columnStep,
                   step: grid.columnStep,
                 }),

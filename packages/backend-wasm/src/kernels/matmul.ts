@@ -1,10 +1,11 @@
 import type { Shape } from "@striate/core/backend";
 import { f32x4, type I32Like, i32, select, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionDefinition } from "../assembler/module.js";
+import { roundUp } from "../loops.js";
 import type { Runtime } from "../runtime.js";
 import type { WasmKernels } from "../storage.js";
 import { type PackSource, pack, packedElements } from "./pack.js";
-import { emitTileProduct, storeLanes, TILE } from "./tile.js";
+import { emitTileProduct, storeFixedLanes, TILE } from "./tile.js";
 
 const COLUMNS = TILE.vectors * 4;
 
@@ -74,7 +75,7 @@ const matmulProgram = (
               vectors.forEach((sum, j) => {
                 const count = Math.min(4, validColumns - 4 * j);
                 const value = first ? sum : body.let(f32x4.add(v128.load(place, 16 * j), sum));
-                storeLanes(body, place, value, count, { offset: 16 * j });
+                storeFixedLanes(body, place, value, count, { offset: 16 * j });
               });
             });
           };
@@ -115,8 +116,6 @@ const matmulProgram = (
         );
     },
   });
-
-const roundUp = (n: number, step: number): number => Math.ceil(n / step) * step;
 
 /** Matrices of a product: extents, and the batch. */
 interface Product extends Extents {

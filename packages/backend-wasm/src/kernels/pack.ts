@@ -2,6 +2,7 @@
  * Packing of one side of a matrix product into panels: P consecutive indices i of a matrix X[i, k], all k, so that the P
  * values of each k are neighbours: panel[k][i]. A last panel with fewer indices is filled up with zeros.
  */
+import { sizeOf } from "@striate/core/backend";
 import { f32, i32, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
 import type { Runtime } from "../runtime.js";
@@ -15,10 +16,8 @@ export interface PackSource {
   readonly offset: number;
 }
 
-const product = (list: readonly number[]): number => list.reduce((a, b) => a * b, 1);
-
 export const packedElements = ({ indices, extents }: PackSource, panel: number): number =>
-  Math.ceil(indices / panel) * panel * product(extents);
+  Math.ceil(indices / panel) * panel * sizeOf(extents);
 
 /** Transposes four vectors: lane i of vector j becomes lane j of vector i. */
 export const transpose4 = (body: FunctionBody, rows: readonly Local<"v128">[]): Local<"v128">[] => {
@@ -37,7 +36,7 @@ export const transpose4 = (body: FunctionBody, rows: readonly Local<"v128">[]): 
 
 /** Panels that one task packs: some 20 µs of work. */
 const panelsPerTask = ({ extents }: PackSource, panel: number): number =>
-  Math.max(1, Math.floor(2 ** 15 / (panel * product(extents))));
+  Math.max(1, Math.floor(2 ** 15 / (panel * sizeOf(extents))));
 
 /** Packs `matrices` matrices, `matrixStep` elements apart, one behind the other to `destination`. */
 export const pack = (
@@ -67,7 +66,7 @@ const packProgram = (
 ): FunctionDefinition => {
   const { indices, iStep, extents, steps, offset } = source;
   const panels = Math.ceil(indices / panel);
-  const k = product(extents);
+  const k = sizeOf(extents);
   const inner = extents.length - 1;
   const innerExtent = extents[inner] as number;
   const innerStep = steps[inner] as number;

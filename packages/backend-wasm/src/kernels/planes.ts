@@ -3,7 +3,7 @@
  * to check, and for a horizontal stride s the columns sorted by their remainder modulo s, so that the columns that one
  * tap meets at neighbouring outputs are neighbours.
  */
-import { f32, type I32Like, i32, memory, v128 } from "../assembler/instructions.js";
+import { f32, type I32Like, i32, v128 } from "../assembler/instructions.js";
 import type { FunctionBody, Local } from "../assembler/module.js";
 
 export interface Planes {
@@ -19,6 +19,21 @@ export interface Planes {
   readonly columns: number;
   /** Elements from plane to plane: not a power of two, or the channels of a pixel would share a few cache lines. */
   readonly elements: number;
+}
+
+/** A convolution of such images. */
+export interface PaddedConv {
+  readonly images: number;
+  readonly groups: number;
+  /** Of a group. */
+  readonly channels: number;
+  readonly planes: Planes;
+  /** Rows of the padded image from one row of outputs to the next. */
+  readonly rowStride: number;
+  /** Taps in padded coordinates, in the order of the weights. */
+  readonly taps: readonly (readonly [y: number, x: number])[];
+  /** Output channels of a group. */
+  readonly outputs: number;
 }
 
 /** `columns` counts the columns of the padded image. */
@@ -71,10 +86,6 @@ export const hasPadding = (planes: Planes): boolean => {
     if (segmentPart(planes, segment).count < planes.columns) return true;
   return false;
 };
-
-/** Fills `bytes` from `address` on with the zeros of the padding. */
-export const emitClear = (body: FunctionBody, address: Local<"i32">, bytes: number): void =>
-  body.do(memory.fill(address, 0, bytes));
 
 /** Beyond, a loop is better than straight code. */
 const MAX_UNROLLED_VECTORS = 16;

@@ -2,7 +2,7 @@
 import { f32x4, i32, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionDefinition } from "../assembler/module.js";
 import type { Runtime } from "../runtime.js";
-import { storeLanes } from "./tile.js";
+import { storeFixedLanes } from "./tile.js";
 
 const PER_TASK = 2 ** 14;
 
@@ -28,7 +28,7 @@ const sumProgram = (elements: number, parts: number): FunctionDefinition =>
           body.if(
             i32.geU(i32.sub(elements * 4, start), 16),
             () => body.do(v128.store(to, sum)),
-            () => storeLanes(body, to, sum, elements % 4),
+            () => storeFixedLanes(body, to, sum, elements % 4),
           );
         body.increment(start, 16);
         leave(i32.geU(start, end));

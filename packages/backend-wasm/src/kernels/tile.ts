@@ -81,8 +81,11 @@ export const emitTileProduct = (body: FunctionBody, product: TileProduct): Local
   return sums;
 };
 
-/** Stores the first `count` (1 to 4) lanes of a vector at address + offset, each `step` elements from the last. */
-export const storeLanes = (
+/**
+ * Stores the first `count` (1 to 4) lanes of a vector at address + offset, each `step` elements from the last. The count is
+ * known when the code is written; `storeLanes` of loops.ts takes one that is computed.
+ */
+export const storeFixedLanes = (
   body: FunctionBody,
   address: I32Like,
   vector: V128,

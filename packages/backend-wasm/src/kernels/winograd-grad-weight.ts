@@ -7,24 +7,12 @@
  */
 import { f32x4, i32, memory, type V128, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
+import { roundUp } from "../loops.js";
 import type { Runtime } from "../runtime.js";
 import { transpose4 } from "./pack.js";
 import { type Planes, planesOf } from "./planes.js";
 import { sumParts } from "./sum-parts.js";
-import { COMPONENTS, emitRowsOf, emitTiles, emitTransformInput } from "./winograd.js";
-
-export interface WinogradGradWeight {
-  readonly images: number;
-  readonly channels: number;
-  readonly height: number;
-  readonly width: number;
-  readonly top: number;
-  readonly left: number;
-  readonly outputs: number;
-  /** Of the outputs. */
-  readonly rows: number;
-  readonly columns: number;
-}
+import { COMPONENTS, type Conv3x3, emitRowsOf, emitTiles, emitTransformInput } from "./winograd.js";
 
 const ROWS = 2;
 const COLUMNS = 4;
@@ -52,9 +40,7 @@ interface Tiling {
   readonly gradient: Planes;
 }
 
-const roundUp = (n: number, step: number): number => Math.ceil(n / step) * step;
-
-const tilingOf = (conv: WinogradGradWeight): Tiling => {
+const tilingOf = (conv: Conv3x3): Tiling => {
   const { images, channels, height, width, top, left, outputs, rows, columns } = conv;
   const tileRows = Math.ceil(rows / 2);
   const groups = Math.ceil(columns / 8);
@@ -110,7 +96,7 @@ const transformSums = (body: FunctionBody, [s0, s1, s2, s3]: readonly V128[]): V
 };
 
 /** (task, scratch, x, gy, partial sums) */
-const gradWeightProgram = (conv: WinogradGradWeight, tiling: Tiling): FunctionDefinition => {
+const gradWeightProgram = (conv: Conv3x3, tiling: Tiling): FunctionDefinition => {
   const { images, channels, height, width, outputs, rows, columns } = conv;
   const { groups, blockRows, blocks, perTask, together, tiles, blockOutputs, blockChannels, source, gradient } = tiling;
   const outputBlocks = Math.ceil(outputs / blockOutputs);
@@ -337,13 +323,13 @@ const gradWeightProgram = (conv: WinogradGradWeight, tiling: Tiling): FunctionDe
 
 export interface WinogradGradWeightPlan {
   readonly key: string;
-  readonly conv: WinogradGradWeight;
+  readonly conv: Conv3x3;
   readonly tiling: Tiling;
   readonly tasks: number;
   readonly scratchBytes: number;
 }
 
-export const planWinogradGradWeight = (key: string, conv: WinogradGradWeight): WinogradGradWeightPlan => {
+export const planWinogradGradWeight = (key: string, conv: Conv3x3): WinogradGradWeightPlan => {
   const tiling = tilingOf(conv);
   const { blockOutputs, blockChannels, tiles, parts, source, gradient } = tiling;
   const elements =

@@ -12,7 +12,7 @@ import { f32x4, i32, memory, type V128, v128 } from "../assembler/instructions.j
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
 import type { Runtime } from "../runtime.js";
 import { emitCopyRows, type Planes, planesOf } from "./planes.js";
-import { emitTileProduct, storeLanes, TILE } from "./tile.js";
+import { emitTileProduct, storeFixedLanes, TILE } from "./tile.js";
 
 /** Of transformed tiles and kernels. */
 export const COMPONENTS = 16;
@@ -59,8 +59,8 @@ const bothSides = (
   return Array.from({ length: height }, (_, y) => [...transform(columns.map((column) => column[y] as V128))]);
 };
 
-/** A 3x3 convolution of stride 1, or the input gradient of one. */
-export interface WinogradConv {
+/** The geometry of a 3x3 convolution of stride 1 without groups. */
+export interface Conv3x3 {
   readonly images: number;
   /** Of the source. */
   readonly channels: number;
@@ -73,6 +73,10 @@ export interface WinogradConv {
   readonly outputs: number;
   readonly rows: number;
   readonly columns: number;
+}
+
+/** A forward convolution, or the input gradient of one. */
+export interface WinogradConv extends Conv3x3 {
   readonly bias: boolean;
   /** Elements from output to output, and from channel to channel of the weights, whose kernels are 9 elements. */
   readonly weights: { readonly outputStep: number; readonly channelStep: number; readonly turned: boolean };
@@ -422,7 +426,7 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
                         (value, j) => {
                           const count = Math.min(4, validColumns - 4 * j);
                           if (count > 0)
-                            storeLanes(body, end, count === 4 ? value : body.let(value), count, {
+                            storeFixedLanes(body, end, count === 4 ? value : body.let(value), count, {
                               offset: y * columns * 4 + 16 * j,
                             });
                         },

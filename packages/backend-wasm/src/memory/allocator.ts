@@ -6,6 +6,22 @@ export interface Arena {
   grow(bytes: number): boolean;
 }
 
+/** Bytes of a page of WebAssembly. */
+export const PAGE = 2 ** 16;
+
+/** The memory itself, but for its last `slack` bytes: kernels may read there, and nothing is put there. */
+export const arenaOf = (memory: WebAssembly.Memory, slack: number): Arena => ({
+  size: () => memory.buffer.byteLength - slack,
+  grow: (bytes) => {
+    try {
+      memory.grow(bytes / PAGE);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+});
+
 /** Addresses and sizes in bytes, multiples of `GRAIN`. */
 export interface Allocator {
   /** The address of `bytes` bytes, or undefined where there is no room. */
@@ -18,7 +34,6 @@ export interface Allocator {
 /** A cache line, so that threads never write to the same one of two blocks. */
 export const GRAIN = 64;
 
-const PAGE = 2 ** 16;
 /** Small requests take pages by the MiB. */
 const MIN_GROWTH = 2 ** 20;
 

@@ -14,7 +14,7 @@ import {
 } from "@striate/core/backend";
 import { expect } from "vitest";
 import type { MemoryType } from "../assembler/module.js";
-import { createAllocator, GRAIN } from "../memory/allocator.js";
+import { arenaOf, createAllocator, GRAIN } from "../memory/allocator.js";
 import { createRuntime, type Runtime } from "../runtime.js";
 import type { WasmKernels, WasmOperand } from "../storage.js";
 import { createPool } from "../threads/pool.js";
@@ -114,7 +114,7 @@ export interface Comparison {
 }
 
 const MEMORY_PAGES = 4096;
-const PAGE = 2 ** 16;
+const _PAGE = 2 ** 16;
 /** Bytes behind each tensor that are filled with NaN, and checked. */
 const GUARD = 64;
 const GARBAGE = 0xff;
@@ -160,20 +160,7 @@ const wasmEngine = async (
   const memoryType: MemoryType = { initial: 16, maximum: MEMORY_PAGES, shared: threads > 1 };
   const memory = new WebAssembly.Memory(memoryType);
   const pool = threads > 1 ? await createPool({ memory, workers: threads - 1, onZombiesGone: () => {} }) : undefined;
-  const allocator = createAllocator(
-    {
-      size: () => memory.buffer.byteLength - GUARD,
-      grow: (bytes) => {
-        try {
-          memory.grow(bytes / PAGE);
-          return true;
-        } catch {
-          return false;
-        }
-      },
-    },
-    GRAIN,
-  );
+  const allocator = createAllocator(arenaOf(memory, GUARD), GRAIN);
   const runtime = createRuntime({ name: "wasm", memory, memoryType, allocator, pool, threads });
   const kernels = createKernels(runtime);
   const view = (address: number, bytes: number) => new Uint8Array(memory.buffer, address, bytes);

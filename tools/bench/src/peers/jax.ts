@@ -1,9 +1,6 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { compileFunction } from "node:vm";
 import type * as Jax from "@jax-js/jax";
-import { build } from "esbuild";
 import { type ImageShape, type LayerSpec, type LayerTable, layerShape, makeLayer, networks } from "../networks.js";
 import type { Peer, Task } from "../peer.js";
 import {
@@ -16,6 +13,7 @@ import {
   type TrainProblem,
   training,
 } from "../problem.js";
+import { loadBundled } from "./bundled.js";
 import { createWebWorkers, type WebWorkers } from "./web-workers.js";
 
 type Library = typeof Jax;
@@ -25,22 +23,12 @@ type Array = Jax.Array;
  * A copy of jax-js. It takes its threads from the global `Worker` of a page and `navigator.hardwareConcurrency`, and has one
  * thread where there is no `Worker`, as in Node: each copy is given its own.
  */
-const load = async (workers: WebWorkers | undefined, threads: number): Promise<Library> => {
-  const { outputFiles } = await build({
-    stdin: { contents: 'export * from "@jax-js/jax";', resolveDir: dirname(fileURLToPath(import.meta.url)) },
-    bundle: true,
-    write: false,
-    format: "cjs",
-    platform: "node",
-    logLevel: "silent",
+const load = (workers: WebWorkers | undefined, threads: number): Promise<Library> =>
+  loadBundled('export * from "@jax-js/jax";', "jax.cjs", {
+    require: createRequire(import.meta.url),
+    Worker: workers?.Worker,
+    navigator: { hardwareConcurrency: threads },
   });
-  const source = (outputFiles[0] as { readonly text: string }).text;
-  const run = compileFunction(source, ["require", "module", "exports", "Worker", "navigator"], { filename: "jax.cjs" });
-  const module = { exports: {} };
-  const require = createRequire(import.meta.url);
-  run(require, module, module.exports, workers?.Worker, { hardwareConcurrency: threads });
-  return module.exports as Library;
-};
 
 // Its functions consume their arguments; `ref` keeps one for another use. Nothing runs under its `jit`: there, its wasm
 // kernels for convolutions are ten times slower.

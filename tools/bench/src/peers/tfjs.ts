@@ -1,9 +1,6 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { compileFunction } from "node:vm";
 import type * as Tf from "@tensorflow/tfjs-core";
-import { build } from "esbuild";
 import { type ImageShape, type LayerSpec, type LayerTable, layerShape, makeLayer, networks } from "../networks.js";
 import { CannotError, type Peer, type Task } from "../peer.js";
 import {
@@ -16,6 +13,7 @@ import {
   type TrainProblem,
   training,
 } from "../problem.js";
+import { loadBundled } from "./bundled.js";
 
 type Tfjs = typeof Tf;
 type Image = Tf.Tensor4D;
@@ -30,35 +28,22 @@ const builds = { node: ["main"], modules: ["module", "main"] } as const;
  * tfjs with its gradients, which its Node build leaves to the union package of 290 MB; from here they come as modules.
  * tfjs registers itself on `global`: each copy gets one of its own, so that several can run side by side.
  */
-const load = async (backend: string, entry: keyof typeof builds): Promise<Tfjs> => {
-  const { outputFiles } = await build({
-    stdin: {
-      contents: [
-        'export * from "@tensorflow/tfjs-core";',
-        'import "@tensorflow/tfjs-core/dist/register_all_gradients";',
-        `import "@tensorflow/tfjs-backend-${backend}";`,
-      ].join("\n"),
-      resolveDir: dirname(fileURLToPath(import.meta.url)),
-    },
-    bundle: true,
-    write: false,
-    format: "cjs",
-    platform: "node",
-    mainFields: [...builds[entry]],
-    external: ["node-fetch"],
-    ignoreAnnotations: true, // they deny that the Node builds have side effects
-    logLevel: "silent",
-  });
-  const source = (outputFiles[0] as { readonly text: string }).text;
+const load = (backend: string, entry: keyof typeof builds): Promise<Tfjs> => {
+  const contents = [
+    'export * from "@tensorflow/tfjs-core";',
+    'import "@tensorflow/tfjs-core/dist/register_all_gradients";',
+    `import "@tensorflow/tfjs-backend-${backend}";`,
+  ].join("\n");
   const require = createRequire(import.meta.url);
   // Beside its .wasm files.
   const folder = dirname(require.resolve(`@tensorflow/tfjs-backend-${backend}`));
   const filename = join(folder, `tfjs-${backend}-${entry}.cjs`);
-  const names = ["require", "module", "exports", "__filename", "__dirname", "global"];
-  const run = compileFunction(source, names, { filename });
-  const module = { exports: {} };
-  run(require, module, module.exports, filename, folder, Object.create(globalThis));
-  return module.exports as Tfjs;
+  const surroundings = { require, __filename: filename, __dirname: folder, global: Object.create(globalThis) };
+  return loadBundled(contents, filename, surroundings, {
+    mainFields: [...builds[entry]],
+    external: ["node-fetch"],
+    ignoreAnnotations: true, // they deny that the Node builds have side effects
+  });
 };
 
 // ---- layouts: tfjs has NHWC images and HWIO weights -----------------------------------------------------------------
