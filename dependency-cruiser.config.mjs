@@ -10,10 +10,12 @@ const allowed = {
   "packages/backend-[^/]+": backend,
   "packages/nn": core,
   "packages/optim": core,
-  "packages/data": core,
   "packages/checkpoint": core,
+  "packages/data": [...core, "packages/checkpoint/"],
   "packages/models": [...core, "packages/nn/"],
+  "packages/visualize": [...core, "packages/nn/"],
   "packages/train": [...core, "packages/nn/", "packages/optim/", "packages/data/", "packages/checkpoint/"],
+  "packages/matlab": [...core, "packages/nn/", "packages/optim/", "packages/data/", "packages/train/"],
   "packages/conformance": [...core, "packages/optim/", "packages/data/"],
 };
 /** What joins tensors of Striate to those of tfjs needs more of core than a backend does. */
@@ -52,7 +54,7 @@ export default {
       comment: "What needs Node stands under src/node or in a module named for it, so that the rest runs in a browser.",
       severity: "error",
       from: {
-        path: "^packages/(data|checkpoint|train|conformance|models)/src/",
+        path: "^packages/(data|checkpoint|train|conformance|models|visualize|matlab)/src/",
         pathNot: `${tests}|/node(/|\\.ts$|-)`,
       },
       to: { dependencyTypes: ["core"], dependencyTypesNot: ["type-only"], dynamic: false },
