@@ -2,6 +2,7 @@
 
 export { type CustomGradient, customGradient } from "./autograd/custom-gradient.js";
 export { type GradcheckOptions, type GradcheckReport, gradcheck } from "./autograd/gradcheck.js";
+export type { GradientContext, GradientRule, GradientRules } from "./autograd/node.js";
 export {
   type BackwardOptions,
   backward,

@@ -19,12 +19,15 @@ export type { Fans, Initialiser, InitTarget, KaimingOptions } from "./init.js";
 export * as init from "./init.js";
 export { linear } from "./linear.js";
 export { type LocallyConnected2dOptions, locallyConnected2d } from "./locally-connected2d.js";
+export { evaluating, rememberModes } from "./modes.js";
 export {
   build,
   type Context,
   type Counter,
   type Definition,
+  type EntryObserver,
   type Forward,
+  type Interceptor,
   type Layer,
   type Module,
   type Observer,
@@ -43,6 +46,7 @@ export {
   type NormOptions,
 } from "./norm.js";
 export type { AffineOptions, InitOptions, Pair } from "./options.js";
+export { logitsOf, type Output } from "./output.js";
 export { type PartialConv2dOptions, partialConv2d } from "./partial-conv2d.js";
 export {
   adaptiveAvgPool2d,

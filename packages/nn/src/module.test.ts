@@ -68,6 +68,11 @@ describe("names and shapes", () => {
     expect([...small().namedBuffers().keys()]).toEqual(["1.running_mean", "1.running_var", "1.num_batches_tracked"]);
   });
 
+  test("a module knows the layer it was built from", () => {
+    const layer = sequential([linear(4, 3)]);
+    expect(build(layer, { backend, seed: 1 }).layer).toBe(layer);
+  });
+
   test("names may be any text without dots", () => {
     const odd: Layer = (m) => m.child("__proto__", m.child("constructor", linear(1, 1)) && linear(1, 1));
     expect([...build(odd, { backend, seed: 1 }).stateDict().keys()]).toEqual([
@@ -311,6 +316,23 @@ describe("training", () => {
   });
 });
 
+describe("initialise: false", () => {
+  test("leaves parameters 0 without asking their initialisers, and streams what they were", async () => {
+    const never = () => {
+      throw new Error("asked");
+    };
+    const layer = sequential([linear(4, 3, { weightInit: never, biasInit: never }), dropout(0.5)]);
+    const net = build(layer, { backend, seed: 1, initialise: false });
+    for (const parameter of net.parameters()) {
+      expect(parameter.requiresGrad).toBe(true);
+      expect(valuesOf(parameter).every((value) => value === 0)).toBe(true);
+    }
+    const drawn = build(sequential([linear(4, 3), dropout(0.5)]), { backend, seed: 1 });
+    net.loadStateDict(drawn.stateDict());
+    expect(valuesOf(net.forward(input(5, 4)))).toEqual(valuesOf(drawn.forward(input(5, 4))));
+  });
+});
+
 describe("observing", () => {
   test("every layer's output is seen until one stops", () => {
     const net = build(sequential([linear(4, 3), sequential([relu()])]), { backend, seed: 1 });
@@ -326,6 +348,30 @@ describe("observing", () => {
     stop();
     net.forward(input(2, 4));
     expect(seen.length).toBe(4);
+  });
+
+  test("an interceptor's tensor goes on in the place of a layer's output, until one stops", async () => {
+    const net = build(sequential([relu(), relu()]), { backend, seed: 1 });
+    const x = tensor([1, -2], { backend });
+    const stop = net.intercept((name, output) => (name === "0" ? (output as Tensor).mul(3) : undefined));
+    expect(await net.forward(x).toArray()).toEqual([3, 0]);
+    stop();
+    expect(await net.forward(x).toArray()).toEqual([1, 0]);
+  });
+
+  test("entry observers see what a layer is called with, before its sublayers are", () => {
+    const net = build(sequential([linear(4, 3), sequential([relu()])]), { backend, seed: 1 });
+    const seen: string[] = [];
+    const stop = net.observe(
+      (name) => seen.push(`${name} done`),
+      (name, [x]) => seen.push(`${name} of ${(x as Tensor).shape}`),
+    );
+    net.forward(input(2, 4));
+    const all = [" of 2,4", "0 of 2,4", "0 done", "1 of 2,3", "1.0 of 2,3", "1.0 done", "1 done", " done"];
+    expect(seen).toEqual(all);
+    stop();
+    net.forward(input(2, 4));
+    expect(seen).toEqual(all);
   });
 
   test("an error of the root itself names no layer", () => {

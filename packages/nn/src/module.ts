@@ -1,5 +1,15 @@
 /** Modules: docs/decisions/0010-modules.md has the why. */
-import { ArgumentError, type Backend, type DType, keep, StriateError, scope, type Tensor, tensor } from "@striate/core";
+import {
+  ArgumentError,
+  type Backend,
+  type DType,
+  keep,
+  StriateError,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from "@striate/core";
 import { type Fans, fansOf, type Initialiser } from "./init.js";
 import { randomSource } from "./random.js";
 
@@ -20,6 +30,8 @@ export interface Context {
   readonly seed: number;
   /** Of parameters and running statistics. Default "float32". */
   readonly dtype?: "float32" | "float64";
+  /** false leaves all parameters 0, which saves the time of drawing what a state dict will replace. Default true. */
+  readonly initialise?: boolean;
 }
 
 /** A number on the host that training advances. */
@@ -53,6 +65,12 @@ export interface Definition {
 /** `output` is what the layer `name` just returned. The step frees it: read, detach or copy it at once. */
 export type Observer = (name: string, output: unknown) => void;
 
+/** `inputs` are what the layer `name` is called with; it and the layers below it run next. */
+export type EntryObserver = (name: string, inputs: readonly unknown[]) => void;
+
+/** As an observer. The tensor that it returns, if any, goes on in the output's place, and is freed as the output is. */
+export type Interceptor = (name: string, output: unknown) => Tensor | undefined;
+
 export type StateDict = Map<string, Tensor>;
 
 /** Names in which a state and a module differ. */
@@ -67,6 +85,8 @@ export interface StateDifference {
 export interface Module<F extends Forward = UnaryForward> {
   /** Frees what it makes besides its result. In evaluation, call it under `noGrad`. */
   readonly forward: F;
+  /** What the module was built from. */
+  readonly layer: Layer<F>;
   readonly children: ReadonlyMap<string, Module<Forward>>;
   /** New modules are in training mode. */
   readonly training: boolean;
@@ -97,16 +117,28 @@ export interface Module<F extends Forward = UnaryForward> {
   /** Undoes `freeze`. */
   unfreeze(match?: (name: string) => boolean): Module<F>;
   /** Watch every layer of the whole network that this module belongs to. Call the result to stop. */
-  observe(observer: Observer): () => void;
+  observe(observer: Observer, entry?: EntryObserver): () => void;
+  /** Change what layers of the whole network hand on, before observers see it. Call the result to stop. */
+  intercept(interceptor: Interceptor): () => void;
   /** Frees parameters, buffers and constants. */
   dispose(): void;
   [Symbol.dispose](): void;
 }
 
+/** Adds `member` until the result is called. */
+const during = <T>(members: Set<T>, member: T): (() => void) => {
+  members.add(member);
+  return () => {
+    members.delete(member);
+  };
+};
+
 /** What all modules of one network share. */
 interface Network extends Required<Context> {
   readonly streams: Set<number>;
   readonly observers: Set<Observer>;
+  readonly entryObservers: Set<EntryObserver>;
+  readonly interceptors: Set<Interceptor>;
   /** Errors that say already in which layer they arose. */
   readonly located: WeakSet<Error>;
 }
@@ -147,7 +179,7 @@ const collect = <T>(
 };
 
 const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: Network): Module<F> => {
-  const { backend, seed, dtype } = network;
+  const { backend, seed, dtype, initialise } = network;
   const parameters = new Map<string, Tensor>();
   const buffers = new Map<string, Tensor>();
   const tallies: { readonly total: Tensor; pending: number }[] = [];
@@ -178,10 +210,14 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
     },
     parameter: (name, shape, init, fans = fansOf(shape)) => {
       claim(name);
-      const size = shape.reduce((a, b) => a * b, 1);
-      const values = dtype === "float64" ? new Float64Array(size) : new Float32Array(size);
-      init({ values, shape, ...fans, random: randomSource(seed, claimStream(network, join(path, name))) });
-      const parameter = keep(tensor(values, { backend, shape, dtype, requiresGrad: true }));
+      const stream = claimStream(network, join(path, name));
+      const draw = (): Tensor => {
+        const size = shape.reduce((a, b) => a * b, 1);
+        const values = dtype === "float64" ? new Float64Array(size) : new Float32Array(size);
+        init({ values, shape, ...fans, random: randomSource(seed, stream) });
+        return tensor(values, { backend, shape, dtype, requiresGrad: true });
+      };
+      const parameter = keep(initialise ? draw() : zeros(shape, { backend, dtype, requiresGrad: true }));
       parameters.set(name, parameter);
       return parameter;
     },
@@ -238,7 +274,9 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
 
   const forward = ((...inputs: never[]) => {
     try {
-      const output = scope(() => run(...inputs));
+      for (const entryObserver of network.entryObservers) entryObserver(path, inputs);
+      let output = scope(() => run(...inputs));
+      for (const interceptor of network.interceptors) output = interceptor(path, output) ?? output;
       for (const observer of network.observers) observer(path, output);
       return output;
     } catch (error) {
@@ -264,6 +302,7 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
 
   const module: Module<F> = {
     forward,
+    layer,
     children,
     get training() {
       return training;
@@ -339,12 +378,13 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
       setTrainable(match, true);
       return module;
     },
-    observe: (observer) => {
-      network.observers.add(observer);
+    observe: (observer, entry) => {
+      const stops = [during(network.observers, observer), ...(entry ? [during(network.entryObservers, entry)] : [])];
       return () => {
-        network.observers.delete(observer);
+        for (const stop of stops) stop();
       };
     },
+    intercept: (interceptor) => during(network.interceptors, interceptor),
     dispose,
     [Symbol.dispose]: dispose,
   };
@@ -356,14 +396,18 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
  *
  * @throws ArgumentError for a bad seed or name; nothing leaks if a declaration throws.
  */
-export const build = <F extends Forward>(layer: Layer<F>, { backend, seed, dtype = "float32" }: Context): Module<F> => {
+export const build = <F extends Forward>(layer: Layer<F>, context: Context): Module<F> => {
+  const { backend, seed, dtype = "float32", initialise = true } = context;
   if (!isCount(seed)) throw new ArgumentError(`build: seed is ${seed}, expected an integer >= 0`);
   return instantiate(layer, "", {
     backend,
     seed,
     dtype,
+    initialise,
     streams: new Set(),
     observers: new Set(),
+    entryObservers: new Set(),
+    interceptors: new Set(),
     located: new WeakSet(),
   });
 };

@@ -1,6 +1,6 @@
 import { ArgumentError, crossEntropy, noGrad, scope, type Tensor } from "@striate/core";
 import type { Batch } from "@striate/data";
-import type { Forward, Module } from "@striate/nn";
+import { type Module, rememberModes } from "@striate/nn";
 import { breather } from "./breathe.js";
 
 export interface EvaluateOptions {
@@ -24,16 +24,6 @@ export interface Evaluation {
   /** The class that each image has. */
   readonly labels: Int32Array;
 }
-
-/** Puts the mode of every layer back: some may have been in evaluation mode before the others were. */
-const rememberModes = (net: Module<Forward>): (() => void) => {
-  const { training } = net;
-  const children = [...net.children.values()].map(rememberModes);
-  return () => {
-    net.train(training);
-    for (const restore of children) restore();
-  };
-};
 
 /**
  * Classify all images of `batches` in evaluation mode. Afterwards, also after a failure, every layer has the mode it

@@ -2,7 +2,7 @@ import { withContext } from "../context.js";
 import type { Edge } from "../runtime.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import type { GradNode } from "./node.js";
+import type { GradientRules, GradNode } from "./node.js";
 
 /** Nodes in an order where every node stands after those it depends on. */
 const topologicalOrder = (root: GradNode): GradNode[] => {
@@ -29,6 +29,8 @@ interface Options {
   readonly retainGraph: boolean;
   /** Where gradients are wanted; null for all leaves. */
   readonly targets: readonly Edge[] | null;
+  /** Instead of the ops' own. */
+  readonly rules: GradientRules;
 }
 
 /** Gradients that have arrived at each node, by output. */
@@ -42,7 +44,7 @@ export type Gradients = ReadonlyMap<GradNode, readonly (Tensor | undefined)[]>;
 export const backpropagate = (
   output: Edge,
   seed: Tensor,
-  { createGraph, retainGraph, targets }: Options,
+  { createGraph, retainGraph, targets, rules }: Options,
 ): Gradients => {
   const order = topologicalOrder(output.node);
   const wanted = new Map<GradNode, Set<number>>();
@@ -88,7 +90,7 @@ export const backpropagate = (
     }
     if (leads.has(node)) {
       const needs = node.edges.map(reaches);
-      node.backward(slots, needs).forEach((gradient, i) => {
+      node.backward(slots, needs, rules).forEach((gradient, i) => {
         if (gradient && needs[i]) made.push(add(node.edges[i] as Edge, gradient));
       });
     }

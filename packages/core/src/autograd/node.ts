@@ -22,6 +22,12 @@ export interface GradientContext<A = unknown> {
 /** One gradient per input, null where there is none. */
 export type GradientRule<A = unknown> = (context: GradientContext<A>) => readonly (Tensor | null)[];
 
+/**
+ * Rules in place of the ops' own, by the name that the op has in messages: `relu`, `conv2d`. They may read what the op
+ * saves. For gradients that are none, as guided backpropagation's.
+ */
+export type GradientRules = Readonly<Record<string, GradientRule<never>>>;
+
 export interface Saves {
   readonly inputs?: readonly number[];
   readonly outputs?: readonly number[];
@@ -122,7 +128,11 @@ export class GradNode {
   }
 
   /** @throws GradientError if a previous backward freed what this one needs. */
-  backward(grads: readonly (Tensor | undefined)[], needs: readonly boolean[]): readonly (Tensor | null)[] {
+  backward(
+    grads: readonly (Tensor | undefined)[],
+    needs: readonly boolean[],
+    rules: GradientRules,
+  ): readonly (Tensor | null)[] {
     if (this.#consumed)
       throw new GradientError(
         `${this.op}: backward was called a second time over the same graph; pass createGraph or retainGraph to the first`,
@@ -145,7 +155,8 @@ export class GradNode {
       output: (i) => load(this.#savedOutputs[i], this.#outputSpecs[i], { node: this, index: i }, `output ${i}`),
       grad: (index = 0) => grads[index] ?? this.#zeros(index),
     };
-    const result = this.#rule?.(context) ?? [];
+    const rule = Object.hasOwn(rules, this.op) ? rules[this.op] : this.#rule;
+    const result = rule?.(context) ?? [];
     result.forEach((grad, i) => {
       const spec = this.#inputSpecs[i];
       if (!grad || !spec || !needs[i]) return;

@@ -25,6 +25,16 @@ const leaf = (...values: number[]): Tensor => tensor(values, { backend, requires
 const first = async (tensors: readonly Tensor[]): Promise<unknown> => tensors[0]?.toArray();
 
 describe("valueAndGrad", () => {
+  test("takes rules in place of the ops' own, for this pass alone", async () => {
+    const x = vector(-1, 2, 3);
+    const weights = vector(5, 6, -7);
+    const loss = (): Tensor => x.relu().mul(weights).sum();
+    // The rule of deconvolution networks: the gradient is rectified, not masked.
+    const rectified = valueAndGrad(loss, [x], { rules: { relu: (c) => [c.grad().relu()] } });
+    expect(await first(rectified.grads)).toEqual([5, 6, 0]);
+    expect(await first(valueAndGrad(loss, [x]).grads)).toEqual([0, 6, -7]);
+  });
+
   test("gives the value and a gradient for each parameter, and leaves nothing else behind", async () => {
     const [w, b] = [vector(1, 2), vector(3, 4)];
     const { value, grads } = valueAndGrad(() => w.mul(b).mul(w).sum(), [w, b]);

@@ -7,10 +7,13 @@ import { expectSync, keep, type Sync, scope } from "../scope.js";
 import { formatShape, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import { backpropagate } from "./backpropagate.js";
+import type { GradientRules } from "./node.js";
 
 export interface ValueAndGradOptions {
   /** Record the gradients themselves, so that they can be differentiated again. Default false. */
   readonly createGraph?: boolean | undefined;
+  /** What takes the place of ops' own gradient rules in this backward pass. */
+  readonly rules?: GradientRules | undefined;
 }
 
 export interface ValueAndGrad {
@@ -42,7 +45,7 @@ export const valueAndGrad = (
   parameters: readonly Tensor[],
   options: ValueAndGradOptions = {},
 ): ValueAndGrad => {
-  const { createGraph = false } = options;
+  const { createGraph = false, rules = {} } = options;
   if (parameters.length === 0) throw new ArgumentError("valueAndGrad: expected at least one parameter");
   parameters.forEach((p, i) => {
     expectAlive("valueAndGrad", `parameter ${i}`, p);
@@ -59,7 +62,7 @@ export const valueAndGrad = (
         return p.edge as Edge;
       });
       const found = value.edge
-        ? backpropagate(value.edge, value.onesLike(), { createGraph, retainGraph: createGraph, targets })
+        ? backpropagate(value.edge, value.onesLike(), { createGraph, retainGraph: createGraph, targets, rules })
         : null;
       if (!found?.size) throw new GradientError("valueAndGrad: the value does not depend on any of the parameters");
       // Handles of their own: a parameter may be listed twice, and the value be a tensor from outside.
@@ -103,7 +106,7 @@ export const backward = (output: Tensor, { gradient, retainGraph = false }: Back
   }
   scope(() => {
     const seed = gradient ?? output.onesLike();
-    const found = backpropagate(edge, seed, { createGraph: false, retainGraph, targets: null });
+    const found = backpropagate(edge, seed, { createGraph: false, retainGraph, targets: null, rules: {} });
     for (const [{ leaf }, [arrived]] of found) {
       // The graph outlives a leaf's handle, but nobody could read the gradient.
       if (!leaf || leaf.isDisposed || !arrived) continue;

@@ -1,0 +1,31 @@
+import { noGrad, scope, type Tensor, valueAndGrad } from "@striate/core";
+import { evaluating, type Module } from "@striate/nn";
+import { chosenLogits, classesOf } from "./classes.js";
+import { type ReluRule, reluRules } from "./relu-rules.js";
+
+export interface SaliencyOptions {
+  /** One an image. Default: what the network takes each for. */
+  readonly classes?: readonly number[] | undefined;
+  /** Default "gradient". */
+  readonly rule?: ReluRule | undefined;
+}
+
+/**
+ * The gradient of each image's class score, before the softmax, with respect to its pixels: [N, C, H, W], the caller's to
+ * dispose. The largest magnitude over the channels is the saliency map of Simonyan et al., see `saliencyMap`.
+ */
+export const inputGradient = async (
+  net: Module,
+  images: Tensor,
+  { classes: given, rule = "gradient" }: SaliencyOptions = {},
+): Promise<Tensor> => {
+  const classes = await classesOf("inputGradient", net, images, given);
+  const { value, grads } = evaluating(net, () =>
+    valueAndGrad(() => chosenLogits(net.forward(images), classes), [images], { rules: reluRules[rule] }),
+  );
+  value.dispose();
+  return grads[0] as Tensor;
+};
+
+/** max over channels of |gradient|: [N, C, H, W] -> [N, H, W] (arXiv 1312.6034, section 3.1). The caller disposes it. */
+export const saliencyMap = (gradient: Tensor): Tensor => noGrad(() => scope(() => gradient.abs().max(1)));
