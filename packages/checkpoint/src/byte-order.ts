@@ -1,5 +1,5 @@
 /** Files are little-endian; so is every host with a browser or a GPU, but not every host of Node. */
-const hostIsLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+export const hostIsLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** A copy with the bytes of every element in the opposite order. */
 export const reverseElements = (bytes: Uint8Array, elementSize: number): Uint8Array<ArrayBuffer> => {

@@ -1,5 +1,7 @@
 import { CheckpointError, quote } from "./errors.js";
-import { byteLengthOf, formatShape, isSafetensorsDType, type SafetensorsDType } from "./host-tensor.js";
+import { byteLengthOf, formatShape, isSafetensorsDType } from "./host-tensor.js";
+import { jsonReader } from "./json-reader.js";
+import type { TensorInfo } from "./tensor-reader.js";
 
 /** Of the reference implementation, which refuses a longer header. */
 export const maxHeaderLength = 100_000_000;
@@ -8,9 +10,7 @@ export const maxHeaderLength = 100_000_000;
 export const metadataKey = "__metadata__";
 
 /** A tensor in the header; `begin` and `end` are bytes from the end of the header, and agree with shape and dtype. */
-export interface TensorEntry {
-  readonly dtype: SafetensorsDType;
-  readonly shape: readonly number[];
+export interface TensorEntry extends TensorInfo {
   readonly begin: number;
   readonly end: number;
 }
@@ -20,87 +20,14 @@ export interface Header {
   readonly metadata: Map<string, string>;
 }
 
-const loneSurrogate = /\p{Surrogate}/u;
-
-/** False for text with half a surrogate pair, which UTF-8 cannot hold. */
-export const isWellFormed = (text: string): boolean => !loneSurrogate.test(text);
-
 /**
- * Parses the header by its own grammar. `JSON.parse` would drop duplicate keys, round large integers, take 1e3 or -0
- * for a dimension and change the order of names like "0".
+ * Parses the header by its own grammar.
  * @throws CheckpointError `checkpoint-corrupt`, or `checkpoint-unsupported` for a dtype
  */
 export const parseHeader = (text: string): Header => {
-  let at = 0;
-
   const corrupt = (message: string): CheckpointError =>
     new CheckpointError("checkpoint-corrupt", `safetensors: header: ${message}`);
-  const unexpected = (expected: string): CheckpointError => {
-    const found = at < text.length ? quote(text.slice(at, at + 20)) : "its end";
-    return corrupt(`expected ${expected} at character ${at}, found ${found}`);
-  };
-
-  const skipSpace = (): void => {
-    while (text[at] === " " || text[at] === "\n" || text[at] === "\r" || text[at] === "\t") at++;
-  };
-  const take = (character: string): boolean => {
-    skipSpace();
-    if (text[at] !== character) return false;
-    at++;
-    return true;
-  };
-  const expect = (character: string): void => {
-    if (!take(character)) throw unexpected(quote(character));
-  };
-
-  const string = (): string => {
-    skipSpace();
-    if (text[at] !== '"') throw unexpected("a string");
-    let end = at + 1;
-    while (end < text.length && text[end] !== '"') end += text[end] === "\\" ? 2 : 1;
-    let value: unknown;
-    try {
-      value = JSON.parse(text.slice(at, end + 1));
-    } catch {
-      throw unexpected("a string of JSON");
-    }
-    if (!isWellFormed(value as string)) throw unexpected("a string of whole characters");
-    at = end + 1;
-    return value as string;
-  };
-
-  const digits = /(?:0|[1-9]\d{0,15})(?![\d.eE])/y;
-  const count = (): number => {
-    skipSpace();
-    digits.lastIndex = at;
-    const value = Number(digits.exec(text)?.[0]);
-    if (!Number.isSafeInteger(value)) throw unexpected("an integer from 0 to 2^53 - 1");
-    at = digits.lastIndex;
-    return value;
-  };
-  const counts = (): number[] => {
-    const values: number[] = [];
-    expect("[");
-    if (take("]")) return values;
-    do values.push(count());
-    while (take(","));
-    expect("]");
-    return values;
-  };
-
-  const members = (what: string, member: (key: string) => void): void => {
-    const keys = new Set<string>();
-    expect("{");
-    if (take("}")) return;
-    do {
-      const key = string();
-      if (keys.has(key)) throw corrupt(`${what} has the key ${quote(key)} twice`);
-      keys.add(key);
-      expect(":");
-      member(key);
-    } while (take(","));
-    expect("}");
-  };
+  const { string, counts, members, end, expectBrace } = jsonReader(text, corrupt);
 
   const entry = (name: string): TensorEntry => {
     const what = `tensor ${quote(name)}`;
@@ -131,12 +58,11 @@ export const parseHeader = (text: string): Header => {
 
   const entries = new Map<string, TensorEntry>();
   const metadata = new Map<string, string>();
-  if (text[0] !== "{") throw unexpected('"{"');
+  expectBrace();
   members("the header", (name) => {
     if (name === metadataKey) members(metadataKey, (key) => metadata.set(key, string()));
     else entries.set(name, entry(name));
   });
-  skipSpace();
-  if (at < text.length) throw unexpected("nothing more");
+  end();
   return { entries, metadata };
 };

@@ -5,7 +5,7 @@
 import { ArgumentError, DTypeError, ShapeError } from "@striate/core";
 import { swapToLittleEndian } from "./byte-order.js";
 import { CheckpointError, quote } from "./errors.js";
-import { isWellFormed, maxHeaderLength, metadataKey, parseHeader, type TensorEntry } from "./header.js";
+import { type Header, maxHeaderLength, metadataKey, parseHeader, type TensorEntry } from "./header.js";
 import {
   byteLengthOf,
   carriers,
@@ -15,6 +15,8 @@ import {
   isSafetensorsDType,
   uniqueEntries,
 } from "./host-tensor.js";
+import { isWellFormed } from "./json-reader.js";
+import type { TensorInfo, TensorReader } from "./tensor-reader.js";
 
 /** Free text in the header, by key. */
 export type Metadata = Readonly<Record<string, string>> | ReadonlyMap<string, string>;
@@ -25,63 +27,64 @@ export interface Safetensors {
   readonly metadata: Map<string, string>;
 }
 
-const prefixLength = 8;
-
 const expectWellFormed = (what: string, text: unknown): void => {
   if (typeof text !== "string") throw new ArgumentError(`safetensors: ${what} is a ${typeof text}, expected a string`);
   if (!isWellFormed(text))
     throw new ArgumentError(`safetensors: ${what} ${quote(text)} has half a surrogate pair, which UTF-8 cannot hold`);
 };
 
-/** @throws ArgumentError, DTypeError, ShapeError unless the tensor may be written under this name */
-const expectWritable = (name: string, tensor: HostTensor): void => {
+/** @throws ArgumentError, DTypeError, ShapeError unless a tensor may be written under this name; gives its size */
+const expectInfo = (name: string, { dtype, shape }: TensorInfo): number => {
   expectWellFormed("a name", name);
   if (name === metadataKey) throw new ArgumentError(`safetensors: no tensor can have the name ${metadataKey}`);
   const what = `safetensors: tensor ${quote(name)}`;
-  const { dtype, shape, data } = tensor;
   if (!isSafetensorsDType(dtype))
     throw new DTypeError(`${what} is ${String(dtype)}, expected one of ${Object.keys(carriers).join(" ")}`);
+  const bytes = byteLengthOf(dtype, shape);
+  if (bytes === undefined) throw new ShapeError(`${what}: ${formatShape(shape)} is no shape of any file`);
+  return bytes;
+};
+
+/** @throws ArgumentError, DTypeError, ShapeError unless data and shape belong together */
+const expectData = (name: string, tensor: HostTensor): void => {
+  const what = `safetensors: tensor ${quote(name)}`;
+  const { dtype, shape, data } = tensor;
   const carrier = carriers[dtype];
   // By tag, not by constructor: Node's Buffer and arrays of another realm carry the same bytes.
   const tag = Object.prototype.toString.call(data).slice("[object ".length, -1);
   if (tag !== carrier.name) throw new DTypeError(`${what}: data is ${tag}, but ${dtype} is carried by ${carrier.name}`);
-  const bytes = byteLengthOf(dtype, shape);
-  if (bytes !== data.byteLength)
+  if (byteLengthOf(dtype, shape) !== data.byteLength)
     throw new ShapeError(`${what}: ${formatShape(shape)} is not the shape of its ${data.length} elements`);
   const wrong = findNonBool(tensor);
   if (wrong >= 0) throw new ArgumentError(`${what}: element ${wrong} is ${data[wrong]}, expected 0 or 1 for BOOL`);
 };
 
+const bytesOf = ({ data }: HostTensor): Uint8Array =>
+  swapToLittleEndian(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), data.BYTES_PER_ELEMENT);
+
 /**
- * The file as a list of chunks: the header, then the elements of one tensor each. They are views of the tensors' own
- * data, so that nothing large is copied; leave it unchanged until the chunks are written.
- *
- * The file is a function of the arguments alone. Tensors and metadata stand in the header in the order given; the
- * elements follow with the widest dtype first, within a dtype's width in the order given, so that every tensor starts
- * at a multiple of its element size and a reader needs no copy.
- *
- * @throws ArgumentError for a name that is there twice, is `__metadata__` or cannot be UTF-8, for metadata other than
- * strings, a BOOL other than 0 or 1, or a header of more than 100 MB; DTypeError for an unknown dtype or data that does
- * not carry it; ShapeError for a shape of another size
+ * What stands before the elements, and the order of the tensors behind it.
+ * @throws as `safetensorsChunks`
  */
-export const safetensorsChunks = (
-  tensors: Iterable<readonly [string, HostTensor]>,
-  metadata: Metadata = {},
-): Uint8Array[] => {
-  const entries = uniqueEntries("safetensors", tensors);
-  for (const [name, tensor] of entries) expectWritable(name, tensor);
+const headerOf = (
+  entries: ReadonlyMap<string, TensorInfo>,
+  metadata: Metadata,
+): { readonly header: Uint8Array; readonly order: readonly string[] } => {
+  const sizes = new Map([...entries].map(([name, info]) => [name, expectInfo(name, info)]));
   const texts = [...(metadata instanceof Map ? metadata : Object.entries(metadata))];
   for (const [key, value] of texts) {
     expectWellFormed("a metadata key", key);
     expectWellFormed(`metadata ${quote(key)}`, value);
   }
 
-  const widestFirst = [...entries].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
+  const widestFirst = [...entries].sort(
+    ([, a], [, b]) => carriers[b.dtype].BYTES_PER_ELEMENT - carriers[a.dtype].BYTES_PER_ELEMENT,
+  );
   const offsets = new Map<string, readonly [number, number]>();
   let end = 0;
-  for (const [name, { data }] of widestFirst) {
+  for (const [name] of widestFirst) {
     const begin = end;
-    end += data.byteLength;
+    end += sizes.get(name) as number;
     offsets.set(name, [begin, end]);
   }
 
@@ -103,13 +106,50 @@ export const safetensorsChunks = (
   const header = new Uint8Array(prefixLength + length).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(text, prefixLength);
+  return { header, order: widestFirst.map(([name]) => name) };
+};
 
-  return [
-    header,
-    ...widestFirst.map(([, { data }]) =>
-      swapToLittleEndian(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), data.BYTES_PER_ELEMENT),
-    ),
-  ];
+/**
+ * The file as a list of chunks: the header, then the elements of one tensor each. They are views of the tensors' own
+ * data, so that nothing large is copied; leave it unchanged until the chunks are written.
+ *
+ * The file is a function of the arguments alone. Tensors and metadata stand in the header in the order given; the
+ * elements follow with the widest dtype first, within a dtype's width in the order given, so that every tensor starts
+ * at a multiple of its element size and a reader needs no copy.
+ *
+ * @throws ArgumentError for a name that is there twice, is `__metadata__` or cannot be UTF-8, for metadata other than
+ * strings, a BOOL other than 0 or 1, or a header of more than 100 MB; DTypeError for an unknown dtype or data that does
+ * not carry it; ShapeError for a shape of another size
+ */
+export const safetensorsChunks = (
+  tensors: Iterable<readonly [string, HostTensor]>,
+  metadata: Metadata = {},
+): Uint8Array[] => {
+  const entries = uniqueEntries("safetensors", tensors);
+  const { header, order } = headerOf(entries, metadata);
+  for (const [name, tensor] of entries) expectData(name, tensor);
+  return [header, ...order.map((name) => bytesOf(entries.get(name) as HostTensor))];
+};
+
+/**
+ * As `safetensorsChunks`, of tensors that are read one after the other as their chunk is asked for: at most one of them
+ * is in memory.
+ * @throws as `safetensorsChunks`: at once, or with its chunk for what only the data can tell; what `read` throws
+ */
+export const safetensorsStream = (
+  { tensors, read }: TensorReader,
+  metadata: Metadata = {},
+): AsyncGenerator<Uint8Array, void, undefined> => {
+  const { header, order } = headerOf(tensors, metadata);
+  return (async function* () {
+    yield header;
+    for (const name of order) {
+      const { dtype, shape } = tensors.get(name) as TensorInfo;
+      const tensor = { dtype, shape, data: (await read(name)).data } as HostTensor;
+      expectData(name, tensor);
+      yield bytesOf(tensor);
+    }
+  })();
 };
 
 /** The file of `safetensorsChunks` in one piece: a copy of all elements. @throws as `safetensorsChunks` */
@@ -151,13 +191,40 @@ const expectTiled = (entries: ReadonlyMap<string, TensorEntry>, length: number):
   if (covered !== length) throw corrupt(`the tensors have ${covered} bytes, the file ${length} behind its header`);
 };
 
-/** A view of the tensor's bytes where their alignment permits, else a copy. */
-const elementsOf = (bytes: Uint8Array, { dtype, shape }: TensorEntry): HostTensor => {
+/** Length of the length of the header. */
+export const prefixLength = 8;
+
+/** Bytes of the header of a file that begins with `prefix`. @throws CheckpointError unless it lies within the file */
+export const headerLengthOf = (prefix: Uint8Array, fileLength: number): number => {
+  if (fileLength < prefixLength) throw corrupt(`the file has ${fileLength} bytes, expected at least ${prefixLength}`);
+  const length = new DataView(prefix.buffer, prefix.byteOffset, prefixLength).getBigUint64(0, true);
+  if (length > BigInt(Math.min(maxHeaderLength, fileLength - prefixLength)))
+    throw corrupt(
+      `the header has ${length} bytes, expected at most ${maxHeaderLength} and no more than the file, which has ${fileLength}`,
+    );
+  return Number(length);
+};
+
+/** The header before `dataLength` bytes of elements. @throws CheckpointError as `decodeSafetensors` */
+export const decodeHeader = (bytes: Uint8Array, dataLength: number): Header => {
+  const header = parseHeader(decodeUtf8(bytes));
+  expectTiled(header.entries, dataLength);
+  return header;
+};
+
+/**
+ * The tensor whose elements are `bytes`: a view where their alignment permits, else a copy.
+ * @throws CheckpointError for a BOOL other than 0 or 1
+ */
+export const decodeTensor = (name: string, { dtype, shape }: TensorInfo, bytes: Uint8Array): HostTensor => {
   const carrier = carriers[dtype];
   const size = carrier.BYTES_PER_ELEMENT;
   const native = swapToLittleEndian(bytes, size);
   const { buffer, byteOffset, length } = native.byteOffset % size === 0 ? native : new Uint8Array(native);
-  return { dtype, shape, data: new carrier(buffer, byteOffset, length / size) } as HostTensor;
+  const tensor = { dtype, shape, data: new carrier(buffer, byteOffset, length / size) } as HostTensor;
+  const wrong = findNonBool(tensor);
+  if (wrong >= 0) throw corrupt(`tensor ${quote(name)}: element ${wrong} of BOOL is ${tensor.data[wrong]}`);
+  return tensor;
 };
 
 /**
@@ -172,23 +239,10 @@ const elementsOf = (bytes: Uint8Array, { dtype, shape }: TensorEntry): HostTenso
  * `SafetensorsDType`
  */
 export const decodeSafetensors = (bytes: Uint8Array): Safetensors => {
-  if (bytes.length < prefixLength)
-    throw corrupt(`the file has ${bytes.length} bytes, expected at least ${prefixLength}`);
-  const headerLength = new DataView(bytes.buffer, bytes.byteOffset, prefixLength).getBigUint64(0, true);
-  if (headerLength > BigInt(Math.min(maxHeaderLength, bytes.length - prefixLength)))
-    throw corrupt(
-      `the header has ${headerLength} bytes, expected at most ${maxHeaderLength} and no more than the file, which has ${bytes.length}`,
-    );
-  const dataStart = prefixLength + Number(headerLength);
-  const { entries, metadata } = parseHeader(decodeUtf8(bytes.subarray(prefixLength, dataStart)));
-  expectTiled(entries, bytes.length - dataStart);
-
+  const dataStart = prefixLength + headerLengthOf(bytes.subarray(0, prefixLength), bytes.length);
+  const { entries, metadata } = decodeHeader(bytes.subarray(prefixLength, dataStart), bytes.length - dataStart);
   const tensors = new Map<string, HostTensor>();
-  for (const [name, entry] of entries) {
-    const tensor = elementsOf(bytes.subarray(dataStart + entry.begin, dataStart + entry.end), entry);
-    const wrong = findNonBool(tensor);
-    if (wrong >= 0) throw corrupt(`tensor ${quote(name)}: element ${wrong} of BOOL is ${tensor.data[wrong]}`);
-    tensors.set(name, tensor);
-  }
+  for (const [name, entry] of entries)
+    tensors.set(name, decodeTensor(name, entry, bytes.subarray(dataStart + entry.begin, dataStart + entry.end)));
   return { tensors, metadata };
 };

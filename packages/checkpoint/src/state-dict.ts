@@ -3,6 +3,7 @@ import {
   type Backend,
   type DType,
   type HostArray,
+  keep,
   scope,
   Tensor,
   tensor,
@@ -11,6 +12,7 @@ import {
 import { CheckpointError, quote } from "./errors.js";
 import { type HostTensor, type SafetensorsDType, uniqueEntries } from "./host-tensor.js";
 import { encodeSafetensors } from "./safetensors.js";
+import { expectTensor, type TensorInfo, type TensorReader } from "./tensor-reader.js";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./widen.js";
 
 /** Tensors of a backend or of the host by name: what `module.stateDict()` returns, or what was read from a file. */
@@ -45,6 +47,48 @@ export const tensorsToHost = async (tensors: NamedTensors): Promise<Map<string, 
       }),
     ),
   );
+
+/** What a file would say of a tensor of core. */
+export const infoOf = ({
+  dtype,
+  shape,
+}: {
+  dtype: DType | SafetensorsDType;
+  shape: readonly number[];
+}): TensorInfo => ({
+  dtype: Object.hasOwn(fileDTypes, dtype) ? fileDTypes[dtype as DType] : (dtype as SafetensorsDType),
+  shape,
+});
+
+/**
+ * Tensors as they are now, to be read one at a time: what is assigned to those of a backend afterwards does not come in.
+ * Until `close` their elements stay on the backend.
+ * @throws ArgumentError for a name that is there twice; DisposedError
+ */
+export const snapshot = (tensors: NamedTensors): TensorReader & { close(): void } => {
+  const held = new Map<string, Tensor | HostTensor>();
+  const close = (): void => {
+    for (const value of held.values()) if (value instanceof Tensor) value.dispose();
+    held.clear();
+  };
+  try {
+    for (const [name, value] of uniqueEntries("safetensors", tensors))
+      held.set(name, value instanceof Tensor ? keep(value.detach()) : value);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const infos = new Map([...held].map(([name, value]) => [name, infoOf(value)]));
+  return {
+    tensors: infos,
+    read: async (name) => {
+      const info = expectTensor("read", infos, name);
+      const value = held.get(name) as Tensor | HostTensor;
+      return value instanceof Tensor ? ({ ...info, data: await value.data() } as HostTensor) : value;
+    },
+    close,
+  };
+};
 
 export interface FromHostOptions {
   readonly backend: Backend;

@@ -27,7 +27,7 @@ const writeError = (what: string, error: unknown): unknown =>
     ? error
     : new CheckpointError("checkpoint-write", `${what}: ${messageOf(error)}`, { cause: error });
 
-const syncFolder = async (folder: string, files: FileSystem): Promise<void> => {
+export const syncFolder = async (folder: string, files: FileSystem = fs): Promise<void> => {
   if (process.platform === "win32") return;
   const handle = await files.open(folder, "r");
   try {

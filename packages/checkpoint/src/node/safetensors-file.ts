@@ -1,9 +1,18 @@
-import fs from "node:fs/promises";
-import { CheckpointError } from "../errors.js";
-import { decodeSafetensors, type Metadata, type Safetensors, safetensorsChunks } from "../safetensors.js";
-import { type NamedTensors, tensorsToHost } from "../state-dict.js";
+import type { HostTensor } from "../host-tensor.js";
+import {
+  decodeHeader,
+  decodeSafetensors,
+  decodeTensor,
+  headerLengthOf,
+  type Metadata,
+  prefixLength,
+  type Safetensors,
+  safetensorsStream,
+} from "../safetensors.js";
+import { type NamedTensors, snapshot } from "../state-dict.js";
+import { bytesIn, expectTensor, type OpenTensors } from "../tensor-reader.js";
+import { withFile, withPath } from "./file.js";
 import { replaceFile } from "./replace-file.js";
-import { messageOf, systemCode } from "./system-errors.js";
 
 export interface SaveOptions {
   readonly metadata?: Metadata | undefined;
@@ -11,50 +20,21 @@ export interface SaveOptions {
 
 /**
  * Saves tensors of a backend or of the host: `saveSafetensors("net.safetensors", net.stateDict())`. The file holds their
- * values at the moment of the call, and comes into being whole or not at all: see `replaceFile`. Arrays of the host must
- * not change until the promise resolves.
- * @throws CheckpointError (checkpoint-write), as `replaceFile`; as `tensorsToHost` and `safetensorsChunks`, before
- * anything is written
+ * values at the moment of the call, and comes into being whole or not at all: see `replaceFile`. One tensor at a time is
+ * read from its backend. Arrays of the host must not change until the promise resolves.
+ * @throws CheckpointError (checkpoint-write), as `replaceFile`; as `safetensorsStream`; what reading a tensor throws. An
+ * old file is intact then.
  */
 export const saveSafetensors = async (
   path: string,
   tensors: NamedTensors,
   { metadata }: SaveOptions = {},
-): Promise<void> => replaceFile(path, safetensorsChunks(await tensorsToHost(tensors), metadata));
-
-/** Node reads less than 2 GiB at once. */
-const mostAtOnce = 2 ** 30;
-
-/** @throws CheckpointError (checkpoint-missing, checkpoint-read) */
-const readWhole = async (path: string): Promise<Uint8Array> => {
+): Promise<void> => {
+  const held = snapshot(tensors);
   try {
-    const handle = await fs.open(path, "r");
-    try {
-      const status = await handle.stat();
-      if (!status.isFile()) throw new CheckpointError("checkpoint-read", `cannot read ${path}: it is no regular file`);
-      const bytes = new Uint8Array(status.size);
-      let at = 0;
-      while (at < bytes.length) {
-        const { bytesRead } = await handle.read(bytes, at, Math.min(mostAtOnce, bytes.length - at));
-        if (bytesRead === 0)
-          throw new CheckpointError(
-            "checkpoint-read",
-            `cannot read ${path}: it ended at byte ${at} of ${bytes.length}`,
-          );
-        at += bytesRead;
-      }
-      return bytes;
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    if (error instanceof CheckpointError) throw error;
-    const code = systemCode(error);
-    throw new CheckpointError(
-      code === "ENOENT" || code === "ENOTDIR" ? "checkpoint-missing" : "checkpoint-read",
-      `cannot read ${path}: ${messageOf(error)}`,
-      { cause: error },
-    );
+    await replaceFile(path, safetensorsStream(held, metadata));
+  } finally {
+    held.close();
   }
 };
 
@@ -63,12 +43,55 @@ const readWhole = async (path: string): Promise<Uint8Array> => {
  * as long as one of them.
  * @throws CheckpointError `checkpoint-missing`, `checkpoint-read`, or as `decodeSafetensors` with the path in front
  */
-export const loadSafetensors = async (path: string): Promise<Safetensors> => {
-  const bytes = await readWhole(path);
-  try {
-    return decodeSafetensors(bytes);
-  } catch (error) {
-    if (!(error instanceof CheckpointError)) throw error;
-    throw new CheckpointError(error.code, `${path}: ${error.message}`, { cause: error });
-  }
-};
+export const loadSafetensors = (path: string): Promise<Safetensors> =>
+  withFile(
+    path,
+    async (file) => {
+      const bytes = new Uint8Array(file.size);
+      await file.read(0, bytes);
+      return decodeSafetensors(bytes);
+    },
+    "always",
+  );
+
+/** A safetensors file that is open: its header is read and checked, its elements are not yet. */
+export interface OpenSafetensors extends OpenTensors {
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/**
+ * Opens a file to read some of its tensors, or one after the other. The header and the length of the file are checked by
+ * every rule of `decodeSafetensors`; each tensor read is an array of its own.
+ *
+ *     const file = await openSafetensors("net.safetensors");
+ *     const { data } = await file.read("fc.weight");
+ *     await file.close(); // or: await using file = …
+ *
+ * @throws CheckpointError as `loadSafetensors`
+ */
+export const openSafetensors = (path: string): Promise<OpenSafetensors> =>
+  withFile(
+    path,
+    async (file) => {
+      const prefix = new Uint8Array(prefixLength);
+      await file.read(0, prefix.subarray(0, file.size));
+      const header = new Uint8Array(headerLengthOf(prefix, file.size));
+      await file.read(prefixLength, header);
+      const dataStart = prefixLength + header.length;
+      const { entries, metadata } = decodeHeader(header, file.size - dataStart);
+      return {
+        tensors: entries,
+        metadata,
+        read: (name, buffer): Promise<HostTensor> =>
+          withPath(path, async () => {
+            const entry = expectTensor("read", entries, name);
+            const bytes = bytesIn(buffer, entry.end - entry.begin);
+            await file.read(dataStart + entry.begin, bytes);
+            return decodeTensor(name, entry, bytes);
+          }),
+        close: file.close,
+        [Symbol.asyncDispose]: file.close,
+      };
+    },
+    "on-error",
+  );

@@ -1,53 +1,38 @@
-import { randomUUID } from "node:crypto";
 import fs from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { CheckpointError } from "@striate/checkpoint";
+import { removeTemporaries, replaceFile } from "@striate/checkpoint/node";
 import { DataError } from "../errors.js";
 import { errorCode, readError, writeError } from "./system-errors.js";
 
-/** Names of unfinished files and folders: `x.bin.<random>.part`, `npm.part-<random>`. */
+/** Names of unfinished downloads: `x.tar.gz.part`, `npm.part-<random>`. */
 const unfinished = /\.part(-\w+)?$/;
 
-/** Windows can neither open nor fsync a folder; its file system journals the rename. */
-const syncFolder = async (folder: string): Promise<void> => {
-  if (process.platform === "win32") return;
-  const handle = await fs.open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-};
+/** A failure of `replaceFile` and its kin as one of data; `cause` is the system's error. */
+const asDataError = (path: string, error: unknown): DataError =>
+  writeError(path, error instanceof CheckpointError ? error.cause : error);
 
 /**
- * Writes a whole file or nothing: temp file beside it, fsync, rename, fsync of the folder. Readers never see a part,
- * whenever the process or the machine stops.
- * @throws DataError (data-write); the temp file is gone then
+ * Writes a whole file or nothing, as `replaceFile` of @striate/checkpoint. Readers never see a part, whenever the process
+ * or the machine stops.
+ * @throws DataError (data-write); nothing is left then
  */
 export const writeFileAtomic = async (path: string, bytes: Uint8Array): Promise<void> => {
-  const part = `${path}.${randomUUID()}.part`;
   try {
-    const handle = await fs.open(part, "wx");
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await fs.rename(part, path);
-    await syncFolder(dirname(path));
+    await replaceFile(path, [bytes]);
   } catch (error) {
-    await fs.rm(part, { force: true }).catch(() => undefined);
-    throw writeError(path, error);
+    throw asDataError(path, error);
   }
 };
 
 /** Removes what a crash left. The caller holds the folder's lock, so nobody is writing. @throws DataError (data-write) */
 export const sweepUnfinished = async (folder: string): Promise<void> => {
   try {
+    await removeTemporaries(folder);
     for (const name of await fs.readdir(folder))
       if (unfinished.test(name)) await fs.rm(join(folder, name), { recursive: true, force: true });
   } catch (error) {
-    throw writeError(folder, error);
+    throw asDataError(folder, error);
   }
 };
 

@@ -200,9 +200,10 @@ describe("the cache", () => {
   test("a full disk ends the attempt: typed, no other source asked, nothing half-written", async () => {
     const cacheDir = await temporaryFolder();
     const open = fs.open;
+    let written = 0;
     vi.spyOn(fs, "open").mockImplementation(async (path, flags, mode) => {
       const handle = await open(path, flags, mode);
-      if (flags === "wx" && String(path).includes("b.bin"))
+      if (flags === "wx" && ++written === 2)
         handle.writeFile = () => Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
       return handle;
     });
