@@ -2,7 +2,10 @@ import { ArgumentError, randomWords } from "@striate/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { AugmentOptions, ImageBatch } from "./augment.js";
-import { augment, normalize } from "./augment.js";
+import { augment, showImages } from "./augment.js";
+import { imageDataset } from "./dataset.js";
+import { colourComponents } from "./lighting.js";
+import { normalizationTables, normalize } from "./normalize.js";
 import { streams } from "./streams.js";
 
 /** Images that are all different at every pixel (for fewer than 256 values each). */
@@ -222,6 +225,69 @@ describe("augment", () => {
 
   test("refuses images and indices that do not fit", () => {
     expect(() => augment({ ...makeBatch(2), indices: [0] }, {}, { seed: 1, epoch: 0 })).toThrow("80 image bytes");
+  });
+});
+
+describe("showImages", () => {
+  const batch = makeBatch(9, 3, 7, 6);
+  const dataset = imageDataset({
+    ...batch,
+    name: "shown",
+    labels: new Uint8Array(9),
+    classes: ["one"],
+    mean: [0.4, 0.5, 0.6],
+    std: [0.2, 0.25, 0.3],
+  });
+  const optional = <T>(...values: T[]) => fc.constantFrom<T | undefined>(undefined, ...values);
+
+  test("is augment, then normalize, bit for bit, for all options", () => {
+    const options = fc.record({
+      flip: optional("none", "random", "alternating"),
+      crop: optional(
+        { padding: 0 },
+        { padding: 2 },
+        { padding: 5 },
+        { padding: 3, mode: "zero" },
+        { padding: 9, mode: "zero" },
+      ),
+      brightness: optional(0.3),
+      contrast: optional(0.3),
+      lighting: optional({ components: colourComponents(dataset) }),
+      cutout: optional({ size: 3 }),
+      erasing: optional({ prob: 0.8 }),
+    }) as fc.Arbitrary<AugmentOptions>;
+    const order = fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 7, 8], { minLength: 1 });
+    fc.assert(
+      fc.property(options, order, fc.nat(), fc.nat(9), (given, indices, seed, epoch) => {
+        const size = 126;
+        const images = Uint8Array.from(indices.flatMap((i) => [...batch.images.subarray(i * size, (i + 1) * size)]));
+        const augmented = augment({ ...dataset, images, indices }, given, { seed, epoch });
+        const expected = normalize({ ...dataset, images: augmented }, dataset);
+        const target = new Float32Array(indices.length * size).fill(Number.NaN);
+        const address = { seed, epoch };
+        showImages(
+          dataset,
+          Int32Array.from(indices),
+          { options: given, address },
+          normalizationTables(dataset),
+          target,
+        );
+        expect(target).toEqual(expected);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("without augmentation is normalize", () => {
+    const target = new Float32Array(batch.images.length);
+    showImages(
+      dataset,
+      Int32Array.from({ length: 9 }, (_, i) => i),
+      undefined,
+      normalizationTables(dataset),
+      target,
+    );
+    expect(target).toEqual(normalize(batch, dataset));
   });
 });
 

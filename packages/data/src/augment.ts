@@ -2,7 +2,13 @@ import { ArgumentError } from "@striate/core";
 import { expectCount, expectNumber, expectSeed } from "./arguments.js";
 import type { ImageDataset } from "./dataset.js";
 import { imageSize } from "./dataset.js";
-import { drawsFor, streams, uniformInteger, uniformNumber } from "./streams.js";
+import type { CutoutOptions, ErasingOptions } from "./erasing.js";
+import { erasedRectangles, fillRectangle } from "./erasing.js";
+import type { LightingOptions } from "./lighting.js";
+import { colourShift } from "./lighting.js";
+import { type Movement, moveImage, movementsBy, moveNormalized } from "./movement.js";
+import { normalizeInto } from "./normalize.js";
+import { drawsFor, streams, uniformNumber } from "./streams.js";
 
 /** Some images of a dataset, copied out, with the places they came from. */
 export interface ImageBatch {
@@ -13,6 +19,8 @@ export interface ImageBatch {
   readonly width: number;
   /** Index of each image in its dataset: what random draws are addressed by. */
   readonly indices: ArrayLike<number>;
+  /** The dataset's, of value / 255 per channel: the colour that erased pixels show. Default: black. */
+  readonly mean?: readonly number[] | undefined;
 }
 
 export interface AugmentOptions {
@@ -30,6 +38,12 @@ export interface AugmentOptions {
   readonly brightness?: number | undefined;
   /** Scales the distance to the image's mean grey by a factor from [1 - contrast, 1 + contrast]. */
   readonly contrast?: number | undefined;
+  /** Adds a random share of the colours' principal components. */
+  readonly lighting?: LightingOptions | undefined;
+  /** Erases a square. */
+  readonly cutout?: CutoutOptions | undefined;
+  /** Erases a rectangle of random size, from some images. */
+  readonly erasing?: ErasingOptions | undefined;
 }
 
 /** What the draws are addressed by, besides the index of the image. */
@@ -46,10 +60,27 @@ const expectOneOf = (argument: string, value: string, allowed: readonly string[]
     throw new ArgumentError(`augment: ${argument} is ${JSON.stringify(value)}, expected ${allowed.join(", ")}`);
 };
 
+/** @throws ArgumentError unless 0 <= least <= most <= limit, and above 0 where `positive` */
+const expectRange = (argument: string, [least, most]: readonly [number, number], positive: boolean, limit: number) => {
+  if (!(least >= 0 && least <= most && most <= limit) || (positive && least === 0))
+    throw new ArgumentError(
+      `augment: ${argument} is [${least}, ${most}], expected two ${positive ? "positive numbers" : `numbers from 0 to ${limit}`}, the lesser first`,
+    );
+};
+
+const expectLighting = ({ components: { values, vectors }, std = 0.1 }: LightingOptions, channels: number): void => {
+  expectNumber("augment", "lighting.std", std, 0, Number.MAX_VALUE);
+  const fits = (list: readonly number[]): boolean => list.length === channels && list.every(Number.isFinite);
+  if (!fits(values) || vectors.length !== channels || !vectors.every(fits))
+    throw new ArgumentError(
+      `augment: lighting.components has ${values.length} values and ${vectors.length} vectors, expected those of ${channels} channels`,
+    );
+};
+
 /** @throws ArgumentError for options that do not fit images of this size */
 export const expectAugmentOptions = (
-  { flip = "none", crop, brightness = 0, contrast = 0 }: AugmentOptions,
-  { height, width }: Pick<ImageBatch, "height" | "width">,
+  { flip = "none", crop, brightness = 0, contrast = 0, lighting, cutout, erasing }: AugmentOptions,
+  { channels, height, width }: Pick<ImageBatch, "channels" | "height" | "width">,
 ): void => {
   expectOneOf("flip", flip, flips);
   if (crop !== undefined) {
@@ -63,53 +94,12 @@ export const expectAugmentOptions = (
   }
   expectNumber("augment", "brightness", brightness, 0, 1);
   expectNumber("augment", "contrast", contrast, 0, 1);
-};
-
-const isFlipped = (flip: AugmentOptions["flip"], { seed, epoch }: DrawAddress, index: number): boolean => {
-  if (flip === undefined || flip === "none") return false;
-  const coin = (at: number): boolean => (drawsFor(seed, streams.flip, at, index)[0] as number) >= 2 ** 31;
-  return flip === "random" ? coin(epoch) : coin(0) !== (epoch % 2 === 1);
-};
-
-/** Offsets of the crop from the unpadded image, each from -padding to padding. */
-const cropOffsets = (padding: number, { seed, epoch }: DrawAddress, index: number): [down: number, right: number] => {
-  const [first, second] = drawsFor(seed, streams.crop, epoch, index) as unknown as [number, number];
-  return [uniformInteger(first, 2 * padding + 1) - padding, uniformInteger(second, 2 * padding + 1) - padding];
-};
-
-/** Which of `size` source positions each position shows after a shift; -1 shows black. */
-const sourcePositions = (size: number, shift: number, mode: "reflect" | "zero", flipped: boolean): Int32Array => {
-  const positions = new Int32Array(size);
-  for (let i = 0; i < size; i++) {
-    let at = i + shift;
-    if (at < 0) at = mode === "reflect" ? -at : -1;
-    else if (at >= size) at = mode === "reflect" ? 2 * (size - 1) - at : -1;
-    positions[i] = flipped && at >= 0 ? size - 1 - at : at;
-  }
-  return positions;
-};
-
-/** Writes the image at `begin` with its rows and columns taken from other places; position -1 is black. */
-const moveImage = (
-  source: Uint8Array,
-  target: Uint8Array,
-  begin: number,
-  { channels, height, width }: ImageBatch,
-  rows: Int32Array,
-  columns: Int32Array,
-): void => {
-  const plane = height * width;
-  for (let from = begin, to = begin; from < begin + channels * plane; from += plane) {
-    for (let y = 0; y < height; y++, to += width) {
-      const row = rows[y] as number;
-      // The target is black already.
-      if (row < 0) continue;
-      const base = from + row * width;
-      for (let x = 0; x < width; x++) {
-        const column = columns[x] as number;
-        if (column >= 0) target[to + x] = source[base + column] as number;
-      }
-    }
+  if (lighting) expectLighting(lighting, channels);
+  if (cutout) expectCount("augment", "cutout.size", cutout.size, 1);
+  if (erasing) {
+    expectNumber("augment", "erasing.prob", erasing.prob ?? 0, 0, 1);
+    if (erasing.scale) expectRange("erasing.scale", erasing.scale, false, 1);
+    if (erasing.ratio) expectRange("erasing.ratio", erasing.ratio, true, Number.MAX_VALUE);
   }
 };
 
@@ -135,78 +125,115 @@ const meanGrey = (image: Uint8Array, channels: number): number => {
 const randomFactor = (amount: number, stream: number, { seed, epoch }: DrawAddress, index: number): number =>
   1 + amount * (2 * uniformNumber(drawsFor(seed, stream, epoch, index)[0] as number) - 1);
 
+const changesColour = ({ brightness = 0, contrast = 0, lighting }: AugmentOptions): boolean =>
+  brightness > 0 || contrast > 0 || lighting !== undefined;
+
+const changeColour = (
+  image: Uint8Array,
+  { brightness = 0, contrast = 0, lighting }: AugmentOptions,
+  channels: number,
+  address: DrawAddress,
+  index: number,
+): void => {
+  if (brightness > 0) {
+    const factor = randomFactor(brightness, streams.brightness, address, index);
+    mapValues(image, (value) => value * factor);
+  }
+  if (contrast > 0) {
+    const factor = randomFactor(contrast, streams.contrast, address, index);
+    const grey = meanGrey(image, channels);
+    mapValues(image, (value) => grey + factor * (value - grey));
+  }
+  if (lighting) {
+    const plane = image.length / channels;
+    colourShift(lighting, address, index).forEach((shift, channel) => {
+      mapValues(image.subarray(channel * plane, (channel + 1) * plane), (value) => value + shift);
+    });
+  }
+};
+
+/** Bytes of the colour that erased pixels show. */
+const erasedColour = ({ mean, channels }: Pick<ImageBatch, "mean" | "channels">): number[] =>
+  Array.from({ length: channels }, (_, channel) => Math.round(255 * (mean?.[channel] ?? 0)));
+
+/** Image `index`, which lies at `from`, moved and changed; into a target that is black. */
+const augmentImage = (
+  source: Uint8Array,
+  from: number,
+  target: Uint8Array,
+  movement: Movement | undefined,
+  options: AugmentOptions,
+  batch: Pick<ImageBatch, "channels" | "height" | "width" | "mean">,
+  address: DrawAddress,
+  index: number,
+): void => {
+  if (movement) moveImage(movement, source, from, target, 0, batch);
+  else target.set(source.subarray(from, from + target.length));
+  changeColour(target, options, batch.channels, address, index);
+  for (const rectangle of erasedRectangles(options, batch, address, index))
+    fillRectangle(rectangle, target, 0, batch, erasedColour(batch));
+};
+
 /**
- * A changed copy of the images, as training shows them in one epoch. What happens to an image depends on (seed, epoch,
- * its index in the dataset) and on nothing else: not on the batch, the order or what came before.
+ * A changed copy of the images, as training shows them in one epoch: flipped and cropped, then recoloured, then erased
+ * in part. What happens to an image depends on (seed, epoch, its index in the dataset) and on nothing else: not on the
+ * batch, the order or what came before.
  * @throws ArgumentError for options that do not fit the images
  */
 export const augment = (batch: ImageBatch, options: AugmentOptions, address: DrawAddress): Uint8Array => {
   expectAugmentOptions(options, batch);
   expectSeed("augment", address.seed);
   expectCount("augment", "epoch", address.epoch, 0, 2 ** 32 - 1);
-  const { flip, crop, brightness = 0, contrast = 0 } = options;
-  const { height, width, indices } = batch;
+  const { indices } = batch;
   const size = imageSize(batch);
   if (batch.images.length !== indices.length * size)
     throw new ArgumentError(
       `augment: ${batch.images.length} image bytes for ${indices.length} indices, expected ${size} each`,
     );
   const images = new Uint8Array(batch.images.length);
+  const movementOf = movementsBy(options, batch, address);
   for (let i = 0; i < indices.length; i++) {
     const index = indices[i] as number;
-    const flipped = isFlipped(flip, address, index);
-    const [down, right] = crop === undefined ? [0, 0] : cropOffsets(crop.padding, address, index);
-    const mode = crop?.mode ?? "reflect";
-    const rows = sourcePositions(height, down, mode, false);
-    const columns = sourcePositions(width, right, mode, flipped);
-    moveImage(batch.images, images, i * size, batch, rows, columns);
-    const image = images.subarray(i * size, (i + 1) * size);
-    if (brightness > 0) {
-      const factor = randomFactor(brightness, streams.brightness, address, index);
-      mapValues(image, (value) => value * factor);
-    }
-    if (contrast > 0) {
-      const factor = randomFactor(contrast, streams.contrast, address, index);
-      const grey = meanGrey(image, batch.channels);
-      mapValues(image, (value) => grey + factor * (value - grey));
-    }
+    const target = images.subarray(i * size, (i + 1) * size);
+    augmentImage(batch.images, i * size, target, movementOf?.(index), options, batch, address, index);
   }
   return images;
 };
 
-/** Mean and standard deviation of value / 255, per channel. */
-export type Normalization = Pick<ImageDataset, "mean" | "std">;
-
 /**
- * (value / 255 - mean) / std, channel by channel, worked out in float64 and rounded once; into `out` where it is given.
- * @throws ArgumentError unless there is a mean and a positive std for each channel, and `out` is of the images' size
+ * The images at `indices`, augmented and normalized into `target`: the bits of `augment` and `normalize`, in one pass
+ * over the dataset's own bytes unless colours change. The options have been checked.
  */
-export const normalize = (
-  batch: Pick<ImageBatch, "images" | "channels" | "height" | "width">,
-  { mean, std }: Normalization,
-  out?: Float32Array,
-): Float32Array => {
-  const { images, channels, height, width } = batch;
-  expectNormalization({ mean, std }, channels);
-  if (out !== undefined && out.length !== images.length)
-    throw new ArgumentError(`normalize: out has ${out.length} values, expected ${images.length}`);
+export const showImages = (
+  dataset: ImageDataset,
+  indices: Int32Array,
+  augmentation: { readonly options: AugmentOptions; readonly address: DrawAddress } | undefined,
+  tables: readonly Float32Array[],
+  target: Float32Array,
+): void => {
+  const { images, channels, height, width } = dataset;
+  const size = imageSize(dataset);
   const plane = height * width;
-  const tables = mean.map((m, channel) =>
-    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - m) / (std[channel] as number)),
-  );
-  const values = out ?? new Float32Array(images.length);
-  for (let begin = 0, channel = 0; begin < images.length; begin += plane, channel = (channel + 1) % channels) {
-    const table = tables[channel] as Float32Array;
-    const end = begin + plane;
-    for (let i = begin; i < end; i++) values[i] = table[images[i] as number] as number;
+  const colour = erasedColour(dataset).map((value, channel) => tables[channel]?.[value] as number);
+  const scratch = augmentation && changesColour(augmentation.options) ? new Uint8Array(size) : undefined;
+  const movementOf = augmentation && movementsBy(augmentation.options, dataset, augmentation.address);
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i] as number;
+    const [from, to] = [index * size, i * size];
+    if (!augmentation) {
+      normalizeInto(tables, images, from, target, to, plane, channels);
+      continue;
+    }
+    const { options, address } = augmentation;
+    const movement = movementOf?.(index);
+    if (scratch) {
+      augmentImage(images, from, scratch.fill(0), movement, options, dataset, address, index);
+      normalizeInto(tables, scratch, 0, target, to, plane, channels);
+      continue;
+    }
+    if (movement) moveNormalized(movement, tables, images, from, target, to, dataset);
+    else normalizeInto(tables, images, from, target, to, plane, channels);
+    for (const rectangle of erasedRectangles(options, dataset, address, index))
+      fillRectangle(rectangle, target, to, dataset, colour);
   }
-  return values;
-};
-
-/** @throws ArgumentError unless there is a finite mean and a positive std for each channel */
-export const expectNormalization = ({ mean, std }: Normalization, channels: number): void => {
-  if (mean.length !== channels || !mean.every(Number.isFinite))
-    throw new ArgumentError(`normalize: mean is [${mean}], expected ${channels} finite numbers`);
-  if (std.length !== channels || !std.every((s) => Number.isFinite(s) && s > 0))
-    throw new ArgumentError(`normalize: std is [${std}], expected ${channels} positive numbers`);
 };

@@ -3,10 +3,11 @@ import type { Backend } from "@striate/core";
 import { ArgumentError, memoryUsage, OutOfMemoryError, scope } from "@striate/core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { augment, normalize } from "./augment.js";
+import { augment } from "./augment.js";
 import type { BatchOptions } from "./batches.js";
 import { batches } from "./batches.js";
 import { subset } from "./dataset.js";
+import { normalize } from "./normalize.js";
 import { syntheticDataset } from "./synthetic.js";
 
 const dataset = syntheticDataset({ count: 23, seed: 1, channels: 2, height: 4, width: 5, classes: 7 });

@@ -1,10 +1,14 @@
 import type { Backend, Tensor } from "@striate/core";
 import { ArgumentError, permutation, scope, tensor } from "@striate/core";
 import { expectCount, expectSeed } from "./arguments.js";
-import type { AugmentOptions, Normalization } from "./augment.js";
-import { augment, expectAugmentOptions, expectNormalization, normalize } from "./augment.js";
+import type { AugmentOptions } from "./augment.js";
+import { expectAugmentOptions, showImages } from "./augment.js";
 import type { ImageDataset } from "./dataset.js";
-import { imageSize, subset } from "./dataset.js";
+import { imageSize } from "./dataset.js";
+import type { MixOptions } from "./mix.js";
+import { expectMixOptions, mixImages, mixTargets, mixtureOf } from "./mix.js";
+import type { Normalization } from "./normalize.js";
+import { expectNormalization, normalizationTables } from "./normalize.js";
 import { streams } from "./streams.js";
 
 export interface BatchOptions {
@@ -19,6 +23,8 @@ export interface BatchOptions {
   readonly shuffle?: boolean | undefined;
   /** Needs a `seed`. */
   readonly augment?: AugmentOptions | undefined;
+  /** Mixes images of a batch and gives `targets`. Needs a `seed`. */
+  readonly mix?: MixOptions | undefined;
   /** Leaves the last batch out when it would be smaller than `size`. Default: false. */
   readonly dropLast?: boolean | undefined;
   /** Default: the dataset's own statistics. Mean 0 and std 1 give value / 255. */
@@ -33,6 +39,8 @@ export interface Batch {
   readonly images: Tensor;
   /** int32 [B]. */
   readonly labels: Tensor;
+  /** float32 [B, classes], the share of each class in each image; there where `mix` was given, in every batch. */
+  readonly targets?: Tensor | undefined;
   /** Where the images lie in the dataset. */
   readonly indices: Int32Array;
   /** Number of this batch in its epoch, from 0. */
@@ -53,14 +61,17 @@ export interface BatchSequence extends Iterable<Batch> {
  * @throws ArgumentError for options that do not fit; nothing is thrown later
  */
 export const batches = (dataset: ImageDataset, options: BatchOptions): BatchSequence => {
-  const { backend, size, seed, epoch = 0, augment: augmentation, dropLast = false, start = 0 } = options;
+  const { backend, size, seed, epoch = 0, augment: augmentation, mix, dropLast = false, start = 0 } = options;
   const { shuffle = seed !== undefined, normalize: normalization = dataset } = options;
   expectCount("batches", "size", size, 1);
   expectCount("batches", "epoch", epoch, 0, 2 ** 32 - 1);
   if (seed !== undefined) expectSeed("batches", seed);
-  else if (shuffle || augmentation !== undefined)
-    throw new ArgumentError(`batches: ${shuffle ? "shuffle" : "augment"} needs a seed`);
+  else if (shuffle || augmentation !== undefined || mix !== undefined)
+    throw new ArgumentError(
+      `batches: ${shuffle ? "shuffle" : augmentation !== undefined ? "augment" : "mix"} needs a seed`,
+    );
   if (augmentation !== undefined) expectAugmentOptions(augmentation, dataset);
+  if (mix !== undefined) expectMixOptions(mix);
   expectNormalization(normalization, dataset.channels);
   const total = dropLast ? Math.floor(dataset.count / size) : Math.ceil(dataset.count / size);
   expectCount("batches", "start", start, 0, total);
@@ -70,20 +81,27 @@ export const batches = (dataset: ImageDataset, options: BatchOptions): BatchSequ
       ? permutation(dataset.count, { seed, stream: streams.shuffle, offset: epoch })
       : Int32Array.from({ length: dataset.count }, (_, i) => i);
 
+  const tables = normalizationTables(normalization);
+  const address = seed === undefined ? undefined : { seed, epoch };
+  const augmented = augmentation && address && { options: augmentation, address };
+
   const makeBatch = (indices: Int32Array, index: number, scratch: Float32Array): Batch => {
-    const chosen = { ...subset(dataset, indices), indices };
-    const shown =
-      augmentation !== undefined && seed !== undefined
-        ? { ...chosen, images: augment(chosen, augmentation, { seed, epoch }) }
-        : chosen;
-    const values = normalize(shown, normalization, scratch.subarray(0, chosen.images.length));
-    const shape = [chosen.count, chosen.channels, chosen.height, chosen.width];
+    const { channels, height, width, classes } = dataset;
+    const count = indices.length;
+    const values = scratch.subarray(0, count * imageSize(dataset));
+    showImages(dataset, indices, augmented, tables, values);
+    const numbers = Int32Array.from(indices, (place) => dataset.labels[place] as number);
+    const mixture = mix && address && mixtureOf(mix, dataset, address, index);
+    if (mixture) mixImages(values, mixture, dataset);
     // The scope frees the one if there is no room for the other.
-    const { images, labels } = scope(() => ({
-      images: tensor(values, { backend, shape }),
-      labels: tensor(Int32Array.from(chosen.labels), { backend, shape: [chosen.count] }),
+    const tensors = scope(() => ({
+      images: tensor(values, { backend, shape: [count, channels, height, width] }),
+      labels: tensor(numbers, { backend, shape: [count] }),
+      ...(mixture && {
+        targets: tensor(mixTargets(numbers, classes.length, mixture), { backend, shape: [count, classes.length] }),
+      }),
     }));
-    return { images, labels, indices, index, total };
+    return { ...tensors, indices, index, total };
   };
 
   return {
@@ -98,7 +116,7 @@ export const batches = (dataset: ImageDataset, options: BatchOptions): BatchSequ
           yield batch;
         } finally {
           // The caller's own dispose(), or a scope around the loop's body, may have come first.
-          for (const made of [batch.images, batch.labels]) if (!made.isDisposed) made.dispose();
+          for (const made of [batch.images, batch.labels, batch.targets]) if (made && !made.isDisposed) made.dispose();
         }
       }
     },

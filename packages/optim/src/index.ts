@@ -1,8 +1,18 @@
 export { type AdadeltaOptions, adadelta, adadeltaRule } from "./adadelta.js";
 export { type AdagradOptions, adagrad, adagradRule } from "./adagrad.js";
 export { type AdamOptions, adam, adamRule, adamw, adamwRule } from "./adam.js";
+export type { AveragesState } from "./averages.js";
 export { type ClippedGradients, clipGradNorm, clipGradValue } from "./clip.js";
+export { type Ema, type EmaOptions, ema } from "./ema.js";
+export {
+  crossEntropyProbe,
+  type StochasticDiagonalLm,
+  type StochasticDiagonalLmOptions,
+  stochasticDiagonalLm,
+  stochasticDiagonalLmRule,
+} from "./levenberg-marquardt.js";
 export { type Lookahead, type LookaheadOptions, lookahead } from "./lookahead.js";
+export { type MuonOptions, muon, muonRule } from "./muon.js";
 export type {
   GradientTransform,
   GroupOptions,
@@ -10,11 +20,14 @@ export type {
   Optimizer,
   OptimizerState,
   ParameterGroup,
+  RuleGroup,
 } from "./optimizer.js";
+export { mixedOptimizer } from "./optimizer.js";
 export { type PlateauOptions, type PlateauState, type ReduceLrOnPlateau, reduceLrOnPlateau } from "./plateau.js";
 export { type RmspropOptions, rmsprop, rmspropRule } from "./rmsprop.js";
 export type { ParameterState, Rule, Slots, Updated } from "./rule.js";
 export {
+  constantLr,
   cosineAnnealingLr,
   cosineAnnealingWarmRestarts,
   exponentialLr,
@@ -25,7 +38,9 @@ export {
   piecewiseLinearLr,
   polynomialLr,
   type Schedule,
+  sequentialLr,
   stepLr,
   warmup,
 } from "./schedules.js";
 export { type SgdOptions, sgd, sgdRule } from "./sgd.js";
+export { chainTransforms, clippingNorm, clippingValue, type L1PenaltyOptions, l1Penalty } from "./transforms.js";

@@ -1,5 +1,5 @@
-import { ArgumentError, keep, noGrad, scope, type Tensor } from "@striate/core";
-import { isFloat } from "@striate/core/backend";
+import { noGrad, scope, type Tensor } from "@striate/core";
+import { type AveragesState, assignAll, fittingTensors, floatTensors, keptCopies, tensorsByPlace } from "./averages.js";
 import { expectCount, expectFraction, expectPositiveCount } from "./validate.js";
 
 export interface LookaheadOptions {
@@ -21,9 +21,9 @@ export interface Lookahead {
   /** At the end of training: fast = slow, which leaves out the steps since the last average. */
   finish(): void;
   /** `0`, `1` …: the slow weights, by the order of the tensors. The lookahead's own handles, not copies. */
-  stateDict(): { readonly tensors: ReadonlyMap<string, Tensor>; readonly counters: ReadonlyMap<string, number> };
+  stateDict(): AveragesState;
   /** The tensors stay the caller's. @throws ArgumentError listing what does not fit; nothing is changed then. */
-  loadStateDict(state: ReturnType<Lookahead["stateDict"]>): void;
+  loadStateDict(state: AveragesState): void;
   /** Frees the slow weights. */
   dispose(): void;
 }
@@ -37,12 +37,9 @@ export const lookahead = ({ tensors, every, decay }: LookaheadOptions): Lookahea
   expectPositiveCount("lookahead", { every });
   if (typeof decay === "number") expectFraction("lookahead", { decay });
   const decayAt = typeof decay === "number" ? () => decay : decay;
-  const fast = [...tensors].filter((tensor) => isFloat(tensor.dtype));
-  const slow = fast.map((tensor) => keep(tensor.detach()));
+  const fast = floatTensors(tensors);
+  const slow = keptCopies(fast);
   let steps = 0;
-
-  const assignAll = (handles: readonly Tensor[], values: readonly Tensor[]): void =>
-    handles.forEach((handle, i) => handle.assign(values[i] as Tensor));
 
   const average = (rate: number): void =>
     noGrad(() =>
@@ -65,25 +62,11 @@ export const lookahead = ({ tensors, every, decay }: LookaheadOptions): Lookahea
       steps++;
     },
     finish: () => assignAll(fast, slow),
-    stateDict: () => ({
-      tensors: new Map(slow.map((tensor, i) => [`${i}`, tensor])),
-      counters: new Map([["step", steps]]),
-    }),
+    stateDict: () => ({ tensors: tensorsByPlace(slow), counters: new Map([["step", steps]]) }),
     loadStateDict: (state) => {
       const step = state.counters.get("step") ?? Number.NaN;
       expectCount("lookahead", { step });
-      const values = slow.map((own, i) => {
-        const value = state.tensors.get(`${i}`);
-        if (!value || value.shape.join() !== own.shape.join() || value.dtype !== own.dtype)
-          throw new ArgumentError(
-            `lookahead: tensor ${i} of the state is ${value ? `${value.dtype} [${value.shape.join(", ")}]` : "missing"},` +
-              ` expected ${own.dtype} [${own.shape.join(", ")}]`,
-          );
-        return value;
-      });
-      if (state.tensors.size !== slow.length)
-        throw new ArgumentError(`lookahead: the state has ${state.tensors.size} tensors, expected ${slow.length}`);
-      assignAll(slow, values);
+      assignAll(slow, fittingTensors("lookahead", slow, state.tensors));
       steps = step;
     },
     dispose: () => {

@@ -98,24 +98,31 @@ const commit = (before: Slots, after: Slots): Slots => {
 };
 
 class RuleOptimizer<H extends object> implements Optimizer<H> {
+  readonly name: string;
   readonly groups: readonly ParameterGroup<H>[];
-  readonly #rule: Rule<H>;
+  /** One a group. */
+  readonly #rules: readonly Rule<H>[];
   readonly #entries: readonly (readonly Entry[])[];
 
-  constructor(rule: Rule<H>, groups: readonly GroupOptions<H>[], options: Partial<H>) {
-    this.#rule = rule;
-    this.groups = groups.map((group) => ({ ...rule.defaults, ...options, ...group }) as unknown as ParameterGroup<H>);
+  constructor(rules: readonly Rule<H>[], groups: readonly GroupOptions<H>[]) {
+    this.name = [...new Set(rules.map((rule) => rule.name))].join("+");
+    this.#rules = rules;
+    this.groups = groups.map((group, g) => ({ ...this.#ruleOf(g).defaults, ...group }) as unknown as ParameterGroup<H>);
     expectParameters(
-      rule.name,
+      this.name,
       this.groups.flatMap((group) => group.params),
     );
-    for (const group of this.groups) rule.check(hyperOf(group));
     let index = 0;
     this.#entries = this.groups.map((group) => group.params.map((param) => ({ index: index++, param, state: null })));
+    this.groups.forEach((group, g) => {
+      this.#ruleOf(g).check(hyperOf(group));
+      for (const { param, index } of this.#entries[g] as readonly Entry[])
+        this.#ruleOf(g).checkParameter?.(param, `parameter ${index}`);
+    });
   }
 
-  get name(): string {
-    return this.#rule.name;
+  #ruleOf(group: number): Rule<H> {
+    return this.#rules[group] as Rule<H>;
   }
 
   trainable(): Tensor[] {
@@ -140,7 +147,7 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
   apply(grads: readonly Tensor[]): void {
     const work = this.groups.map((group, g) => {
       const entries = (this.#entries[g] as readonly Entry[]).filter(({ param }) => param.requiresGrad);
-      return { hyper: hyperOf(group), entries };
+      return { rule: this.#ruleOf(g), hyper: hyperOf(group), entries };
     });
     const expected = work.reduce((n, { entries }) => n + entries.length, 0);
     if (grads.length !== expected)
@@ -150,12 +157,10 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
     // Two phases, so that running out of memory in the first leaves nothing half updated.
     let taken = 0;
     const results = scope(() =>
-      work.map(({ hyper, entries }) => {
+      work.map(({ rule, hyper, entries }) => {
         const params = entries.map((entry) => entry.param);
-        const states = entries.map(
-          (entry) => entry.state ?? (this.#rule.init([entry.param], hyper)[0] as ParameterState),
-        );
-        const updated = this.#rule.update(params, grads.slice(taken, taken + entries.length), states, hyper);
+        const states = entries.map((entry) => entry.state ?? (rule.init([entry.param], hyper)[0] as ParameterState));
+        const updated = rule.update(params, grads.slice(taken, taken + entries.length), states, hyper);
         taken += entries.length;
         return updated;
       }),
@@ -190,16 +195,19 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
 
   loadStateDict(state: OptimizerState): void {
     const hypers = this.#readGroups(state);
-    const entries = this.#entries.flatMap((group, g) => group.map((entry) => ({ entry, hyper: hypers[g] as H })));
+    const entries = this.#entries.flatMap((group, g) => {
+      const slotNames = Object.keys(this.#ruleOf(g).initialSlots(hypers[g] as H));
+      return group.map((entry) => ({ entry, slotNames }));
+    });
     const problems: string[] = [];
     const known = new Set<string>();
-    const loaded = entries.map(({ entry, hyper }): ParameterState | null => {
+    const loaded = entries.map(({ entry, slotNames }): ParameterState | null => {
       const { index, param } = entry;
       const step = state.counters.get(`${index}.step`);
       known.add(`${index}.step`);
       if (step === undefined) return null;
       const slots: Record<string, Tensor> = {};
-      for (const slot of Object.keys(this.#rule.initialSlots(hyper))) {
+      for (const slot of slotNames) {
         const name = `${index}.${slot}`;
         known.add(name);
         const tensor = state.tensors.get(name);
@@ -243,7 +251,7 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
       if (missing.length > 0)
         throw new ArgumentError(`${this.name}: group ${g} of the state lacks ${missing.join(", ")}`);
       const hyper = Object.fromEntries(Object.keys(own).map((key) => [key, saved[key]])) as H;
-      this.#rule.check(hyper);
+      this.#ruleOf(g).check(hyper);
       return hyper;
     });
   }
@@ -266,9 +274,33 @@ const isGroups = <H extends object>(
 
 /** An optimizer that keeps the state of a rule and rebinds the parameters' handles. */
 export const optimizerOf = <H extends object, R extends keyof H = never>(rule: Rule<H>): MakeOptimizer<H, R> =>
-  ((given: readonly Tensor[] | readonly GroupOptions<H>[], options: Partial<H> = {}) =>
-    new RuleOptimizer(
-      rule,
-      isGroups<H>(given) ? given : [{ params: given } as GroupOptions<H>],
-      options,
-    )) as MakeOptimizer<H, R>;
+  ((given: readonly Tensor[] | readonly GroupOptions<H>[], options: Partial<H> = {}) => {
+    const groups = isGroups<H>(given) ? given : [{ params: given } as GroupOptions<H>];
+    return new RuleOptimizer(
+      groups.map(() => rule),
+      groups.map((group) => ({ ...options, ...group })),
+    );
+  }) as MakeOptimizer<H, R>;
+
+/** A group with the rule that updates it: `sgdRule`, `muonRule` … What it leaves out are the rule's defaults. */
+export type RuleGroup<H extends object> = GroupOptions<H> & { readonly rule: Rule<H> };
+
+/**
+ * One optimizer whose groups have rules of their own, as Muon for filters beside SGD for the rest: one step, which is
+ * all or nothing, and one state. Its name is theirs: `muon+sgd`.
+ *
+ * @throws as the optimizers themselves
+ */
+export const mixedOptimizer = <const Hs extends readonly object[]>(
+  groups: {
+    readonly [I in keyof Hs]: RuleGroup<Hs[I]>;
+  },
+): Optimizer<Hs[number]> => {
+  type H = Hs[number];
+  const given = groups as unknown as readonly RuleGroup<H>[];
+  if (given.length === 0) throw new ArgumentError("mixedOptimizer: no groups");
+  return new RuleOptimizer<H>(
+    given.map(({ rule }) => rule),
+    given.map(({ rule: _, ...group }) => group as unknown as GroupOptions<H>),
+  );
+};

@@ -33,6 +33,8 @@ export interface Rule<H extends object> {
   readonly defaults: Partial<H>;
   /** @throws ArgumentError naming the optimizer, the hyperparameter and its value. */
   check(hyper: H): void;
+  /** For rules that not every parameter suits; `name` is for the message. @throws ArgumentError */
+  checkParameter?(param: Tensor, name: string): void;
   /** The constant that each slot starts from. */
   initialSlots(hyper: H): Readonly<Record<string, number>>;
   /** The caller disposes the slots. */
@@ -58,7 +60,21 @@ interface RuleOf<H extends object> extends Pick<Rule<H>, "name" | "defaults" | "
   ): { param: T; slots: Averages<T> };
 }
 
-const expectFit = (name: string, params: readonly Tensor[], grads: readonly Tensor[], states: number): void => {
+/** `Rule.init` for slots that start from constants. */
+export const initialStates =
+  <H extends object>(initialSlots: Rule<H>["initialSlots"]): Rule<H>["init"] =>
+  (params, hyper) =>
+    scope(() =>
+      params.map(({ shape, backend, dtype }) => {
+        const slots: Record<string, Tensor> = {};
+        for (const [slot, value] of Object.entries(initialSlots(hyper)))
+          slots[slot] = full(shape, value, { backend, dtype });
+        return { step: 0, slots };
+      }),
+    );
+
+/** @throws ArgumentError, ShapeError for lists that do not fit each other. */
+export const expectFit = (name: string, params: readonly Tensor[], grads: readonly Tensor[], states: number): void => {
   if (grads.length !== params.length || states !== params.length)
     throw new ArgumentError(`${name}: ${params.length} parameters, but ${grads.length} gradients and ${states} states`);
   params.forEach((param, i) => {
@@ -73,15 +89,7 @@ const expectFit = (name: string, params: readonly Tensor[], grads: readonly Tens
 /** Lifts an update of one parameter to a rule. */
 export const defineRule = <H extends object>({ updateOne, ...rest }: RuleOf<H>): Rule<H> => ({
   ...rest,
-  init: (params, hyper) =>
-    scope(() =>
-      params.map(({ shape, backend, dtype }) => {
-        const slots: Record<string, Tensor> = {};
-        for (const [slot, value] of Object.entries(rest.initialSlots(hyper)))
-          slots[slot] = full(shape, value, { backend, dtype });
-        return { step: 0, slots };
-      }),
-    ),
+  init: initialStates(rest.initialSlots),
   update: (params, grads, state, hyper) => {
     rest.check(hyper);
     expectFit(rest.name, params, grads, state.length);

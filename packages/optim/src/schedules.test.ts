@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type PlateauOptions, reduceLrOnPlateau } from "./plateau.js";
 import {
+  constantLr,
   cosineAnnealingLr,
   cosineAnnealingWarmRestarts,
   exponentialLr,
@@ -12,6 +13,7 @@ import {
   piecewiseLinearLr,
   polynomialLr,
   type Schedule,
+  sequentialLr,
   stepLr,
   warmup,
 } from "./schedules.js";
@@ -190,5 +192,42 @@ describe("bad input", () => {
   ] as const)("%#: %s", (call, message) => {
     expect(call).toThrow(ArgumentError);
     expect(call).toThrow(message);
+  });
+});
+
+describe("in sequence", () => {
+  const rates = (schedule: Schedule, steps: number): number[] => Array.from({ length: steps }, (_, t) => schedule(t));
+
+  test("constantLr holds a share of the rate back at first", () => {
+    expect(rates(constantLr(0.3, { factor: 0.5, totalIters: 2 }), 4)).toEqual([0.15, 0.15, 0.3, 0.3]);
+    expect(rates(constantLr(3), 6)).toEqual([1, 1, 1, 1, 1, 3]);
+    expect(constantLr(0.3, { totalIters: 0 })(0)).toBe(0.3);
+  });
+
+  test("sequentialLr starts each schedule from its own step 0", () => {
+    const parts = [constantLr(1, { factor: 0.5, totalIters: 9 }), exponentialLr(1, { gamma: 0.5 }), () => 7];
+    expect(rates(sequentialLr(parts, { milestones: [2, 5] }), 7)).toEqual([0.5, 0.5, 1, 0.5, 0.25, 7, 7]);
+    // A milestone at 0 leaves the first out.
+    expect(sequentialLr(parts, { milestones: [0, 3] })(0)).toBe(1);
+  });
+
+  test("warmup is linear and sequential", () => {
+    const after = cosineAnnealingLr(0.4, { tMax: 6 });
+    const line = linearLr(0.4, { startFactor: 0.25, totalIters: 4 });
+    const both = sequentialLr([line, after], { milestones: [4] });
+    const warm = warmup(after, { steps: 4, startFactor: 0.25 });
+    rates(both, 10).forEach((rate, t) => {
+      expect(warm(t)).toBeCloseTo(rate, 12);
+    });
+  });
+
+  test("bad parameters", () => {
+    expect(() => constantLr(-1)).toThrow("constantLr: lr is -1");
+    expect(() => constantLr(1, { factor: Number.NaN })).toThrow("constantLr: factor is NaN");
+    expect(() => constantLr(1, { totalIters: 0.5 })).toThrow("constantLr: totalIters is 0.5");
+    expect(() => sequentialLr([() => 1], { milestones: [1] })).toThrow("sequentialLr: 1 schedules and 1 milestones");
+    expect(() => sequentialLr([() => 1, () => 2, () => 3], { milestones: [4, 3] })).toThrow("3 follows 4");
+    expect(() => sequentialLr([() => 1, () => 2], { milestones: [-1] })).toThrow("sequentialLr: milestones[0] is -1");
+    expect(() => sequentialLr([() => 1, () => 2], { milestones: [1] })(0.5)).toThrow("sequentialLr: step is 0.5");
   });
 });

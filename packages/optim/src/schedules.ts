@@ -51,6 +51,16 @@ export const exponentialLr = (lr: number, { gamma }: { gamma: number }): Schedul
   return schedule("exponentialLr", (step) => lr * gamma ** step);
 };
 
+/** lr · factor for `totalIters` steps, then `lr`. */
+export const constantLr = (
+  lr: number,
+  { factor = 1 / 3, totalIters = 5 }: { factor?: number; totalIters?: number } = {},
+): Schedule => {
+  expectNonNegative("constantLr", { lr, factor });
+  expectCount("constantLr", { totalIters });
+  return schedule("constantLr", (step) => (step < totalIters ? lr * factor : lr));
+};
+
 /** From `lr` to `etaMin` along half a cosine of `tMax` steps, and on along the cosine. */
 export const cosineAnnealingLr = (lr: number, { tMax, etaMin = 0 }: { tMax: number; etaMin?: number }): Schedule => {
   expectNonNegative("cosineAnnealingLr", { lr, etaMin });
@@ -168,4 +178,26 @@ export const warmup = (
   return schedule("warmup", (step) =>
     step < steps ? after(0) * lineBetween(startFactor, 1, step / steps) : after(step - steps),
   );
+};
+
+/** One schedule after another: number i + 1 takes over at milestone i, from its own step 0. */
+export const sequentialLr = (
+  schedules: readonly Schedule[],
+  { milestones }: { milestones: readonly number[] },
+): Schedule => {
+  if (schedules.length !== milestones.length + 1)
+    throw new ArgumentError(
+      `sequentialLr: ${schedules.length} schedules and ${milestones.length} milestones, expected one milestone less`,
+    );
+  milestones.forEach((milestone, i) => {
+    expectCount("sequentialLr", { [`milestones[${i}]`]: milestone });
+    if (milestone < (milestones[i - 1] ?? 0))
+      throw new ArgumentError(
+        `sequentialLr: the milestones must not decrease, but ${milestone} follows ${milestones[i - 1]}`,
+      );
+  });
+  return schedule("sequentialLr", (step) => {
+    const current = milestones.filter((milestone) => milestone <= step).length;
+    return (schedules[current] as Schedule)(step - (milestones[current - 1] ?? 0));
+  });
 };

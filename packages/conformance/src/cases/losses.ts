@@ -2,7 +2,19 @@ import * as core from "@striate/core";
 import type { Reduction } from "../reference/losses.js";
 import * as reference from "../reference/losses.js";
 import { absolute, type NdArray, zip } from "../reference/ndarray.js";
-import { away, cycle, defineCases, indices, input, integers, type OpCases, typed, uniform } from "../suite.js";
+import {
+  away,
+  cycle,
+  defineCases,
+  fixed,
+  indices,
+  input,
+  integers,
+  mask,
+  type OpCases,
+  typed,
+  uniform,
+} from "../suite.js";
 import { boundBy, composed, type ToleranceContext } from "../tolerance.js";
 
 interface Classified {
@@ -18,7 +30,7 @@ interface CrossEntropyAttrs {
 export const crossEntropy = defineCases<Classified, CrossEntropyAttrs>({
   tolerance: composed(({ inputs, attrs, expected, epsilon }) => {
     const range = inputs.logits.data.reduce((a, b) => (Number.isFinite(b) ? Math.max(a, Math.abs(b)) : a), 0);
-    const rows = attrs.reduction === "sum" ? inputs.labels.data.length : 1;
+    const rows = attrs.reduction === "sum" ? (inputs.logits.shape[0] as number) : 1;
     return (i) => 8 * epsilon * (rows * (4 + range) + Math.abs(expected.data[i] as number));
   }),
   kernels: ["crossEntropy", "crossEntropyGrad"],
@@ -48,6 +60,35 @@ export const crossEntropy = defineCases<Classified, CrossEntropyAttrs>({
       inputs: { logits: uniform([3, 4], -3, 3), labels: indices([3], 4) },
       attrs: { labelSmoothing: 0.1, reduction: "sum" },
     },
+    ...(["mean", "sum", "none"] as const).flatMap((reduction) => [
+      {
+        name: `probabilities-${reduction}`,
+        inputs: { logits: uniform([6, 10], -3, 3), labels: uniform([6, 10], 0, 0.25) },
+        attrs: { reduction },
+      },
+      {
+        name: `probabilities-smoothing-${reduction}`,
+        inputs: { logits: uniform([3, 4], -3, 3), labels: uniform([3, 4], 0, 0.5) },
+        attrs: { labelSmoothing: 0.2, reduction },
+      },
+    ]),
+    {
+      name: "probabilities-fixed",
+      inputs: { logits: uniform([5, 65], -3, 3), labels: fixed(uniform([5, 65], 0, 0.03125)) },
+      attrs: { reduction: "none" },
+    },
+    {
+      name: "probabilities-of-0-and-1",
+      inputs: { logits: uniform([4, 4], -90, 90), labels: fixed(cycle([4, 4], [0, 1, 0, 0, 0])) },
+      attrs: { reduction: "none" },
+      kind: "special",
+    },
+    {
+      name: "probabilities-zero-batch-none",
+      inputs: { logits: input([0, 3]), labels: input([0, 3]) },
+      attrs: { reduction: "none" },
+      kind: "zero-size",
+    },
     { name: "wide", inputs: { logits: uniform([4, 5], -90, 90), labels: indices([4], 5) }, attrs: {}, kind: "special" },
     {
       name: "far-from-0",
@@ -72,6 +113,13 @@ export const crossEntropy = defineCases<Classified, CrossEntropyAttrs>({
   errors: [
     { name: "rows", code: "shape", inputs: { logits: input([4, 3]), labels: indices([3], 3) }, attrs: {} },
     { name: "labels-dtype", code: "dtype", inputs: { logits: input([4, 3]), labels: input([4]) }, attrs: {} },
+    { name: "probabilities-shape", code: "shape", inputs: { logits: input([4, 3]), labels: input([4, 2]) }, attrs: {} },
+    {
+      name: "probabilities-dtype",
+      code: "dtype",
+      inputs: { logits: input([4, 3]), labels: mask([4, 3]) },
+      attrs: {},
+    },
     {
       name: "smoothing",
       code: "argument",

@@ -10,14 +10,19 @@ export const reduceLoss = (losses: NdArray, reduction: Reduction = "mean"): NdAr
   return scalar(reduction === "sum" ? sum : sum / losses.data.length);
 };
 
-/** logits [N, C], labels [N]; the target is (1-s)·one-hot + s/C. One loss an example. */
+/**
+ * logits [N, C]; labels [N], or probabilities [N, C] of the classes. The target is (1-s)·one-hot + s/C, or that of the
+ * probabilities. One loss an example.
+ */
 export const crossEntropy = (logits: NdArray, labels: NdArray, labelSmoothing = 0): NdArray => {
   const classes = logits.shape[1] as number;
   const logProbabilities = logSoftmax(logits, 1);
-  return build(labels.shape, ([n]) => {
+  const share = (n: number, c: number): number =>
+    labels.shape.length === 1 ? Number(c === labels.data[n]) : at(labels, [n, c]);
+  return build(logits.shape.slice(0, 1), ([n]) => {
     let loss = 0;
     for (let c = 0; c < classes; c++) {
-      const target = (c === labels.data[n as number] ? 1 - labelSmoothing : 0) + labelSmoothing / classes;
+      const target = share(n as number, c) * (1 - labelSmoothing) + labelSmoothing / classes;
       if (target !== 0) loss -= target * at(logProbabilities, [n as number, c]);
     }
     return loss;

@@ -190,6 +190,12 @@ const cases: readonly Case[] = [
     (x) => ops.crossEntropy(x, int([0, 2, 1, 1], [1, 2, 2]), { reduction: "none" }),
     distinct([1, 3, 2, 2]),
   ],
+  [
+    "crossEntropy by probabilities of images",
+    (x, t) => ops.crossEntropy(x, t, { labelSmoothing: 0.1 }),
+    distinct([2, 3, 2, 2]),
+    distinct([2, 3, 2, 2], 0, 1, 2),
+  ],
   ["mseLoss", (x, t) => ops.mseLoss(x, t), distinct([2, 3]), distinct([2, 3], -1, 1, 2)],
   ["l1Loss", (x, t) => ops.l1Loss(x, t, { reduction: "sum" }), distinct([2, 3]), distinct([2, 3], -1, 1, 2)],
   ["smoothL1Loss", (x, t) => ops.smoothL1Loss(x, t, { beta: 0.7 }), distinct([2, 3]), distinct([2, 3], -1, 1, 2)],

@@ -265,6 +265,9 @@ const rows: readonly Row[] = [
   // Losses
   [() => ops.crossEntropy(matrix, f(2)), DTypeError, "crossEntropy: labels is float32, expected int32"],
   [() => ops.crossEntropy(matrix, int(3)), ShapeError, "crossEntropy: logits are [2, 3], labels [3]"],
+  [() => ops.crossEntropy(matrix, f(3, 2)), ShapeError, "labels [3, 2]; expected [N, C, ...] and probabilities"],
+  [() => ops.crossEntropy(matrix, int(2, 3)), ShapeError, "labels [2, 3]; expected [N, C, ...] and [N, ...]"],
+  [() => ops.crossEntropy(matrix, double(2, 3)), DTypeError, "crossEntropy: labels is float64, expected float32"],
   [() => ops.crossEntropy(matrix, labels, { labelSmoothing: 1 }), ArgumentError, "crossEntropy: labelSmoothing is 1"],
   [
     () => ops.crossEntropy(matrix, labels, { reduction: "max" as never }),

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Padding2d, Shape } from "../backend.js";
-import { concat, permutation, randomWords, scope, type Tensor, tensor, valueAndGrad } from "../index.js";
+import { concat, crossEntropy, permutation, randomWords, scope, type Tensor, tensor, valueAndGrad } from "../index.js";
 import { sizeOf } from "../shape.js";
 import { createMinimalBackend } from "../testing/minimal-backend.js";
 
@@ -218,5 +218,50 @@ describe("round trips give the tensor back", () => {
       }),
       settings,
     );
+  });
+});
+
+describe("crossEntropy by probabilities", () => {
+  const settingsOf = fc.record({
+    shape: fc.tuple(dimension, dimension).chain(([n, c]) => shapeOf(0, 2).map((rest) => [n, c, ...rest])),
+    labelSmoothing: fc.constantFrom(0, 0.2),
+    reduction: fc.constantFrom("mean" as const, "sum" as const),
+  });
+
+  test("one of which is 1 is that by labels, and so is its gradient", () => {
+    fc.assert(
+      fc.property(settingsOf, ({ shape, ...options }) => {
+        const [n = 0, classes = 0, ...rest] = shape;
+        scope(() => {
+          const logits = integers(shape, 5).setRequiresGrad(true);
+          const labels = index([n, ...rest], classes, 6);
+          const last = rest.length + 1;
+          const probabilities = labels.oneHot(classes, "float64").permute([0, last, ...rest.map((_, i) => i + 1)]);
+          const [a, b] = [labels, probabilities].map((targets) =>
+            valueAndGrad(() => crossEntropy(logits, targets, options), [logits]),
+          ) as [ReturnType<typeof valueAndGrad>, ReturnType<typeof valueAndGrad>];
+          for (const [x, y] of [
+            [a.value, b.value],
+            [a.grads[0] as Tensor, b.grads[0] as Tensor],
+          ] as const) {
+            expect(y.shape).toEqual(x.shape);
+            y.dataSync().forEach((value, i) => {
+              expect(value).toBeCloseTo(x.dataSync()[i] as number, 12);
+            });
+          }
+        });
+      }),
+      settings,
+    );
+  });
+
+  test("is linear in them", () => {
+    const logits = integers([3, 4], 1);
+    const [p, q] = [integers([3, 4], 2), integers([3, 4], 3)];
+    const loss = (targets: Tensor): Float64Array =>
+      crossEntropy(logits, targets, { reduction: "none" }).dataSync() as Float64Array;
+    loss(p.mul(0.25).add(q.mul(0.75))).forEach((value, i) => {
+      expect(value).toBeCloseTo(0.25 * (loss(p)[i] as number) + 0.75 * (loss(q)[i] as number), 10);
+    });
   });
 });

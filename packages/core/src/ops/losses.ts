@@ -68,9 +68,31 @@ export interface CrossEntropyOptions extends LossOptions {
   readonly labelSmoothing?: number | undefined;
 }
 
+/** Labels of all elements at once: for backends one fused op. */
+const labelLosses = (logits: Tensor, labels: Tensor, labelSmoothing: number): Tensor => {
+  const classes = logits.shape[1] as number;
+  const rows =
+    logits.rank === 2
+      ? logits
+      : logits.permute([0, ...logits.shape.slice(2).map((_, i) => i + 2), 1]).reshape([-1, classes]);
+  const flat = labels.rank === 1 ? labels : labels.reshape([-1]);
+  const losses = dispatch(rule, [rows, flat], { labelSmoothing }, { shape: flat.shape, dtype: logits.dtype });
+  return labels.rank === 1 ? losses : losses.reshape(labels.shape);
+};
+
+/** -Σ target · log softmax(logits) over the classes. */
+const probabilityLosses = (logits: Tensor, targets: Tensor, labelSmoothing: number): Tensor => {
+  const smoothed =
+    labelSmoothing === 0 ? targets : targets.mul(1 - labelSmoothing).add(labelSmoothing / (logits.shape[1] as number));
+  return logits.logSoftmax(1).mul(smoothed).sum(1).neg();
+};
+
 /**
  * -log softmax(logits)[label]: logits [N, C] and labels [N] (int32), or logits [N, C, ...] and labels [N, ...]. With
  * reduction "none" the result has the labels' shape.
+ *
+ * Labels of the logits' dtype and shape are the probabilities of the classes, as mixup makes them; "mean" is over the
+ * elements, not over the classes, and the result is differentiable in them too. Nobody checks that they sum to 1.
  *
  * @throws IndexError for a label outside [0, C) (at the latest when the result is read).
  */
@@ -79,23 +101,19 @@ export const crossEntropy = /* @__PURE__ */ scoped(
     const { labelSmoothing = 0 } = options;
     expectArguments("crossEntropy", { logits, labels });
     expectDType("crossEntropy", "logits", logits.dtype, floatDTypes);
-    expectDType("crossEntropy", "labels", labels.dtype, ["int32"]);
     expectReduction("crossEntropy", options);
     if (!(labelSmoothing >= 0 && labelSmoothing < 1))
       throw new ArgumentError(`crossEntropy: labelSmoothing is ${labelSmoothing}, expected [0, 1)`);
-    if (logits.rank < 2 || !sameShape(labels.shape, [logits.shape[0] as number, ...logits.shape.slice(2)]))
+    const areProbabilities = labels.dtype !== "int32" && labels.rank === logits.rank;
+    expectDType("crossEntropy", "labels", labels.dtype, areProbabilities ? [logits.dtype] : ["int32"]);
+    const expected = areProbabilities ? logits.shape : [logits.shape[0] as number, ...logits.shape.slice(2)];
+    if (logits.rank < 2 || !sameShape(labels.shape, expected))
       throw new ShapeError(
         `crossEntropy: logits are ${formatShape(logits.shape)}, labels ${formatShape(labels.shape)}; ` +
-          "expected [N, C, ...] and [N, ...]",
+          `expected [N, C, ...] and ${areProbabilities ? "probabilities of that shape" : "[N, ...]"}`,
       );
-    const classes = logits.shape[1] as number;
-    const rows =
-      logits.rank === 2
-        ? logits
-        : logits.permute([0, ...logits.shape.slice(2).map((_, i) => i + 2), 1]).reshape([-1, classes]);
-    const flat = labels.rank === 1 ? labels : labels.reshape([-1]);
-    const losses = dispatch(rule, [rows, flat], { labelSmoothing }, { shape: flat.shape, dtype: logits.dtype });
-    return reduced(labels.rank === 1 ? losses : losses.reshape(labels.shape), options);
+    const losses = areProbabilities ? probabilityLosses : labelLosses;
+    return reduced(losses(logits, labels, labelSmoothing), options);
   },
 );
 

@@ -17,7 +17,7 @@ import { plainLayout } from "./manifest.js";
 import type { RunNpm } from "./npm.js";
 import { npmSource } from "./npm.js";
 import type { DatasetOptions } from "./options.js";
-import { PickledArray, parsePickle } from "./pickle.js";
+import { PickledArray, parseNumpyPickle } from "./pickle.js";
 import { expectSplit } from "./split.js";
 import { dataFiles } from "./store.js";
 import { messageOf } from "./system-errors.js";
@@ -44,7 +44,7 @@ const splits = {
  * [n, 3072] bytes and a list `labels`. @throws DataError (data-corrupt)
  */
 export const cifar10FromPickle = (bytes: Uint8Array): Uint8Array => {
-  const batch = parsePickle(bytes);
+  const batch = parseNumpyPickle(bytes);
   const data = batch instanceof Map ? batch.get("data") : undefined;
   const labels = batch instanceof Map ? batch.get("labels") : undefined;
   if (!(data instanceof PickledArray) || data.shape.length !== 2 || data.shape[1] !== cifar10ImageSize)

@@ -1,4 +1,8 @@
 export { cifar10, cifar10Npm, cifar10Web } from "./cifar10.js";
+export type { DecodeImageOptions } from "./decode-image.js";
+export { decodeImage } from "./decode-image.js";
+export type { ImageFolderOptions } from "./image-folder.js";
+export { imageFolder } from "./image-folder.js";
 export type { DataSource, Deliver, SourceContext } from "./manifest.js";
 export { fashionMnist, mnist, mnistNpm } from "./mnist.js";
 export type { RunNpm } from "./npm.js";
