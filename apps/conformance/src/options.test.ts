@@ -82,6 +82,7 @@ describe("parseOptions", () => {
     [["--timeout", "0"], "Expected a number above 0."],
     [["--timeout", "soon"], "Expected a number above 0."],
     [["--training-steps", "1.5"], "Expected a positive integer."],
+    [["--networks", "resnet"], "Allowed choices are alexnet, "],
     [["--precision", "exact"], "Allowed choices are ieee, wgsl"],
     [["--json"], "argument missing"],
     [["--in", "firefox"], "Allowed choices are node, chromium."],

@@ -2,6 +2,7 @@ import { backendNames } from "@striate/backends";
 import { type Group, groups, groupTexts, type Precision, parseShard, type Shard } from "@striate/conformance";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { exitCodes } from "./exit-codes.js";
+import { bundledNetworks, modelBuilders } from "./networks.js";
 
 /** Where the suite can run. */
 export const places = ["node", "chromium"] as const;
@@ -17,6 +18,7 @@ export interface Options {
   readonly vectors: string | undefined;
   readonly data: string | undefined;
   readonly trainingSteps: number | undefined;
+  readonly networks: readonly string[] | undefined;
   readonly group: readonly Group[] | undefined;
   readonly filter: readonly string[] | undefined;
   readonly knownFailures: string | undefined;
@@ -94,6 +96,12 @@ const command = (): Command =>
       "--training-steps <n>",
       `steps of each training (default: ${bundledTrainingSteps} with the bundled vectors, all with --vectors)`,
       positive("a positive integer", Number.isSafeInteger),
+    )
+    .addOption(
+      new Option(
+        "--networks <names...>",
+        `the networks that are held to golden vectors (default: ${bundledNetworks} with the bundled vectors, all with --vectors)`,
+      ).choices(Object.keys(modelBuilders)),
     )
     .addOption(new Option("--group <names...>", "only these groups, see below (default: all)").choices(groups))
     .option("--filter <patterns...>", "only cases whose id contains one of these; * stands for any text")

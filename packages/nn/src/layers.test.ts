@@ -1,5 +1,5 @@
 import { createCpuBackend } from "@striate/backend-cpu";
-import { ArgumentError, type Backend, ShapeError, type Tensor, tensor, valueAndGrad } from "@striate/core";
+import { ArgumentError, type Backend, gradcheck, ShapeError, type Tensor, tensor, valueAndGrad } from "@striate/core";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
   adaptiveAvgPool2d,
@@ -242,6 +242,22 @@ test.each<[string, Layer, (x: number) => number]>([
 ])("%s is its formula", (_, layer, formula) => {
   const x = [-2, -0.75, -0.25, 0, 0.5, 3];
   expect(valuesOf(make(layer).forward(of(x)))).toEqual(x.map((v) => expect.closeTo(formula(v), 10)));
+});
+
+test("scaledTanh has its own gradient, which can be differentiated again", async () => {
+  const squash = make(scaledTanh(1.5, 0.7)).forward;
+  const x = of([-2, -0.75, 0, 0.5, 3]);
+  await gradcheck(squash, [x]);
+  const slope = (t: Tensor): Tensor => {
+    const { grads } = valueAndGrad(() => squash(t).square().sum(), [t], { createGraph: true });
+    return (grads[0] as Tensor).sum();
+  };
+  const { grads } = valueAndGrad(() => slope(x), [x]);
+  const second = (v: number): number => {
+    const y = Math.tanh(0.7 * v);
+    return 2 * 1.5 ** 2 * 0.7 ** 2 * (1 - y ** 2) * (1 - 3 * y ** 2);
+  };
+  expect(valuesOf(grads[0] as Tensor)).toEqual(valuesOf(x).map((v) => expect.closeTo(second(v), 9)));
 });
 
 describe("values", () => {

@@ -16,25 +16,35 @@ const fmix32 = (hash: number): number => {
   return x >>> 0;
 };
 
-const scalings: { readonly [K in RebuiltSpec["kind"]]: (u: number, shape: readonly number[]) => number } = {
-  weight: (u, shape) => u * Math.sqrt(6 / shape.slice(1).reduce((a, b) => a * b, 1)),
-  scale: (u) => 1 + 0.1 * u,
-  bias: (u) => 0.1 * u,
-  var: (u) => 1 + 0.5 * u,
+/** What u is scaled and shifted by. */
+const scalings: { readonly [K in RebuiltSpec["kind"]]: (shape: readonly number[]) => readonly [number, number] } = {
+  weight: (shape) => [Math.sqrt(6 / shape.slice(1).reduce((a, b) => a * b, 1)), 0],
+  scale: () => [0.1, 1],
+  bias: () => [0.1, 0],
+  var: () => [0.5, 1],
 };
 
-/** u of every element, in [-1, 1). */
-export const hashedUniform = (name: string, salt: string, count: number): Float64Array => {
-  const start = fnv1a(salt + name);
-  const values = new Float64Array(count);
-  for (let i = 0; i < count; i++) values[i] = (fmix32((start + Math.imul(i, 0x9e3779b9)) | 0) >>> 8) * 2 ** -23 - 1;
+/** Values scale · u + shift of every element, u in [-1, 1). Layers of 10^8 parameters are filled in place. */
+const fill = <T extends Float32Array | Float64Array>(
+  values: T,
+  name: string,
+  [scale, shift]: readonly [number, number],
+): T => {
+  const start = fnv1a(name);
+  for (let i = 0; i < values.length; i++) {
+    const u = (fmix32((start + Math.imul(i, 0x9e3779b9)) | 0) >>> 8) * 2 ** -23 - 1;
+    values[i] = shift + scale * u;
+  }
   return values;
 };
 
+/** u of every element, in [-1, 1). */
+export const hashedUniform = (name: string, salt: string, count: number): Float64Array =>
+  fill(new Float64Array(count), salt + name, [1, 0]);
+
 export const rebuild = ({ name, shape, kind }: RebuiltSpec, salt: string): Float32Array => {
   const count = shape.reduce((a, b) => a * b, 1);
-  const scaled = scalings[kind];
-  return Float32Array.from(hashedUniform(name, salt, count), (u) => scaled(u, shape));
+  return fill(new Float32Array(count), salt + name, scalings[kind](shape));
 };
 
 /** What a trainable tensor of that name and shape is: weights have two or more axes, scales belong to norms. */
