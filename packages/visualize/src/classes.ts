@@ -1,5 +1,6 @@
 import { ArgumentError, noGrad, ShapeError, type Tensor, tensor } from "@striate/core";
-import { evaluating, type Module } from "@striate/nn";
+import { evaluating, logitsOf } from "@striate/nn";
+import type { Classifier } from "./layers.js";
 
 /** The classes that shall be explained, one an image: as given, or what the network takes each image for. */
 const expectClasses = async (
@@ -27,11 +28,11 @@ const expectClasses = async (
 /** The classes to explain, chosen by a forward pass of their own if need be. */
 export const classesOf = async (
   op: string,
-  net: Module,
+  net: Classifier,
   images: Tensor,
   given?: readonly number[],
 ): Promise<readonly number[]> => {
-  const logits = evaluating(net, () => noGrad(() => net.forward(images)));
+  const logits = evaluating(net, () => noGrad(() => logitsOf(net.forward(images))));
   try {
     return await expectClasses(op, logits, given);
   } finally {

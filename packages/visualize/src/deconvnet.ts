@@ -1,6 +1,6 @@
 import { ArgumentError, keep, ShapeError, Tensor, valueAndGrad } from "@striate/core";
-import { evaluating, type Module } from "@striate/nn";
-import { expectLayer } from "./layers.js";
+import { evaluating } from "@striate/nn";
+import { type Classifier, expectLayer } from "./layers.js";
 import { type ReluRule, reluRules } from "./relu-rules.js";
 
 export interface DeconvnetOptions {
@@ -17,7 +17,7 @@ export interface DeconvnetOptions {
  * [N, C, H, W], the caller's to dispose; zeros for an image in which the map is silent.
  */
 export const deconvnet = async (
-  net: Module,
+  net: Classifier,
   images: Tensor,
   layer: string,
   { channel, rule = "deconvnet" }: DeconvnetOptions,

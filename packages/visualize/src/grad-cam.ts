@@ -1,7 +1,7 @@
 import { noGrad, ShapeError, scope, Tensor, valueAndGrad } from "@striate/core";
-import { evaluating, type Module } from "@striate/nn";
+import { evaluating, logitsOf } from "@striate/nn";
 import { chosenLogits, classesOf } from "./classes.js";
-import { activations } from "./layers.js";
+import { activations, type Classifier } from "./layers.js";
 
 export interface GradCamOptions {
   /** One an image. Default: what the network takes each for. */
@@ -17,7 +17,7 @@ export interface GradCamOptions {
  * @throws ArgumentError, ShapeError for a layer that does not fit
  */
 export const gradCam = async (
-  net: Module,
+  net: Classifier,
   images: Tensor,
   layer: string,
   { classes: given }: GradCamOptions = {},
@@ -33,7 +33,7 @@ export const gradCam = async (
     );
     try {
       const { value, grads } = evaluating(net, () =>
-        valueAndGrad(() => chosenLogits(net.forward(images), classes), [maps]),
+        valueAndGrad(() => chosenLogits(logitsOf(net.forward(images)), classes), [maps]),
       );
       value.dispose();
       const gradient = grads[0] as Tensor;

@@ -1,7 +1,7 @@
 /** What a convolutional network sees: pure functions that give tensors, pictures, or the bytes of PNG files. */
 export { type DeconvnetOptions, deconvnet } from "./deconvnet.js";
 export { type GradCamOptions, gradCam } from "./grad-cam.js";
-export { activations, layerNames } from "./layers.js";
+export { activations, type Classifier, layerNames } from "./layers.js";
 export { type OcclusionOptions, occlusion } from "./occlusion.js";
 export {
   encodePng,

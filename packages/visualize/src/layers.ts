@@ -1,18 +1,21 @@
 import { ArgumentError, keep, noGrad, Tensor } from "@striate/core";
-import { evaluating, type Module } from "@striate/nn";
+import { evaluating, type Forward, logitsOf, type Module, type Output } from "@striate/nn";
+
+/** A network that gives logits [N, classes] for images [N, C, H, W]. */
+export type Classifier = Module<(x: Tensor) => Output>;
 
 /** The layers of a network by name, as its observers hear them: `features.0`, `layer1.0.conv1`. */
-export const layerNames = (net: Module): string[] => {
-  const below = (module: Module<never>, path: string): string[] =>
+export const layerNames = (net: Module<Forward>): string[] => {
+  const below = (module: Module<Forward>, path: string): string[] =>
     [...module.children].flatMap(([name, child]) => {
       const own = path === "" ? name : `${path}.${name}`;
-      return [own, ...below(child as Module<never>, own)];
+      return [own, ...below(child, own)];
     });
-  return below(net as unknown as Module<never>, "");
+  return below(net, "");
 };
 
 /** @throws ArgumentError naming some that are there */
-export const expectLayer = (op: string, net: Module, layer: string): void => {
+export const expectLayer = (op: string, net: Classifier, layer: string): void => {
   const names = layerNames(net);
   if (!names.includes(layer))
     throw new ArgumentError(`${op}: there is no layer ${JSON.stringify(layer)}; the layers are ${names.join(", ")}`);
@@ -24,7 +27,7 @@ export const expectLayer = (op: string, net: Module, layer: string): void => {
  *
  * @throws ArgumentError for a layer that is not there or returns no tensor
  */
-export const activations = (net: Module, images: Tensor, layers: readonly string[]): Map<string, Tensor> => {
+export const activations = (net: Classifier, images: Tensor, layers: readonly string[]): Map<string, Tensor> => {
   for (const layer of layers) expectLayer("activations", net, layer);
   const found = new Map<string, Tensor>();
   const stop = net.observe((name, output) => {
@@ -33,7 +36,7 @@ export const activations = (net: Module, images: Tensor, layers: readonly string
     found.set(name, keep(output.detach()));
   });
   try {
-    evaluating(net, () => noGrad(() => net.forward(images).dispose()));
+    evaluating(net, () => noGrad(() => logitsOf(net.forward(images)).dispose()));
     const silent = layers.filter((layer) => !found.has(layer));
     if (silent.length > 0) throw new ArgumentError(`activations: no tensor came from ${silent.join(", ")}`);
     return new Map(layers.map((layer) => [layer, found.get(layer) as Tensor]));

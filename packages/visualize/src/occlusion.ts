@@ -1,6 +1,7 @@
 import { ArgumentError, noGrad, ShapeError, scope, type Tensor, tensor } from "@striate/core";
-import { evaluating, type Module } from "@striate/nn";
+import { evaluating, logitsOf } from "@striate/nn";
 import { classesOf } from "./classes.js";
+import type { Classifier } from "./layers.js";
 
 export interface OcclusionOptions {
   /** One an image. Default: what the network takes each for. */
@@ -28,7 +29,7 @@ const placesOf = (length: number, size: number, stride: number): number[] => {
  *
  * @throws ArgumentError for a square that does not fit, ShapeError for other images than [N, C, H, W]
  */
-export const occlusion = async (net: Module, images: Tensor, options: OcclusionOptions): Promise<Tensor> => {
+export const occlusion = async (net: Classifier, images: Tensor, options: OcclusionOptions): Promise<Tensor> => {
   if (images.rank !== 4)
     throw new ShapeError(`occlusion: images are [${images.shape.join(", ")}], expected [N, C, H, W]`);
   const [count, , height, width] = images.shape as readonly [number, number, number, number];
@@ -54,7 +55,9 @@ export const occlusion = async (net: Module, images: Tensor, options: OcclusionO
   let place = 0;
   for (const top of rows)
     for (const left of columns) {
-      const probabilities = evaluating(net, () => noGrad(() => scope(() => net.forward(hide(top, left)).softmax(1))));
+      const probabilities = evaluating(net, () =>
+        noGrad(() => scope(() => logitsOf(net.forward(hide(top, left))).softmax(1))),
+      );
       try {
         const values = await probabilities.data();
         const perImage = probabilities.shape[1] as number;

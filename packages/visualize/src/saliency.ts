@@ -1,6 +1,7 @@
 import { noGrad, scope, type Tensor, valueAndGrad } from "@striate/core";
-import { evaluating, type Module } from "@striate/nn";
+import { evaluating, logitsOf } from "@striate/nn";
 import { chosenLogits, classesOf } from "./classes.js";
+import type { Classifier } from "./layers.js";
 import { type ReluRule, reluRules } from "./relu-rules.js";
 
 export interface SaliencyOptions {
@@ -15,13 +16,13 @@ export interface SaliencyOptions {
  * dispose. The largest magnitude over the channels is the saliency map of Simonyan et al., see `saliencyMap`.
  */
 export const inputGradient = async (
-  net: Module,
+  net: Classifier,
   images: Tensor,
   { classes: given, rule = "gradient" }: SaliencyOptions = {},
 ): Promise<Tensor> => {
   const classes = await classesOf("inputGradient", net, images, given);
   const { value, grads } = evaluating(net, () =>
-    valueAndGrad(() => chosenLogits(net.forward(images), classes), [images], { rules: reluRules[rule] }),
+    valueAndGrad(() => chosenLogits(logitsOf(net.forward(images)), classes), [images], { rules: reluRules[rule] }),
   );
   value.dispose();
   return grads[0] as Tensor;

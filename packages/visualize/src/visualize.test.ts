@@ -6,6 +6,7 @@ import {
   conv2d,
   dropout,
   flatten,
+  gelu,
   linear,
   type Module,
   maxPool2d,
@@ -126,6 +127,25 @@ describe("inputGradient", () => {
     expect(guided).not.toEqual(plain);
     expect(deconv).not.toEqual(plain);
     expect(deconv).not.toEqual(guided);
+  });
+
+  test.each(["deconvnet", "guided"] as const)("at its smooth kin as well: %s", async (rule) => {
+    const smooth = build(sequential([gelu(), flatten(), linear(2, 1, { bias: false })]), { backend, seed: 1 });
+    const weight = tensor([-2, 3], { backend, shape: [1, 2] });
+    (smooth.namedParameters().get("2.weight") as Tensor).assign(weight);
+    for (const [x, expected] of [
+      [
+        [1, 1],
+        [0, 3],
+      ],
+      [[1, -1], rule === "guided" ? [0, 0] : [0, 3]],
+    ] as const) {
+      const input = tensor([...x], { backend, shape: [1, 1, 1, 2] });
+      expect(await values(await inputGradient(smooth, input, { rule }))).toEqual(expected);
+      input.dispose();
+    }
+    weight.dispose();
+    smooth.dispose();
   });
 
   test("refuses classes that do not fit", async () => {
