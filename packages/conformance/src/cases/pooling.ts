@@ -26,6 +26,7 @@ const geometries: readonly Geometry[] = [
   { name: "3x2-s1x3", shape: [1, 2, 6, 8], attrs: { kernel: [3, 2], stride: [1, 3] } },
   { name: "2x2-s3-above-kernel", shape: [1, 2, 8, 7], attrs: { kernel: 2, stride: 3 } },
   { name: "3x3-s2-ceil", shape: [1, 2, 6, 8], attrs: { kernel: 3, stride: 2, ceilMode: true } },
+  { name: "3x3-s2-ceil-beyond", shape: [1, 2, 2, 2], attrs: { kernel: 3, stride: 2, ceilMode: true } },
   { name: "3x3-s3-p1-ceil", shape: [1, 1, 5, 6], attrs: { kernel: 3, stride: 3, padding: 1, ceilMode: true } },
   // The last window would start behind the image: it is dropped.
   { name: "2x2-s3-p1-ceil-dropped", shape: [1, 2, 2, 5], attrs: { kernel: 2, stride: 3, padding: 1, ceilMode: true } },

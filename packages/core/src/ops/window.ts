@@ -40,7 +40,7 @@ export const dilatedSize = (kernel: number, dilation: number): number => dilatio
  * Output size of a window over the last two axes: floor((n + p - d(k-1) - 1)/s) + 1. With `ceilMode` rounded up, and
  * then a last window that would start beyond the input and the padding before it is dropped, as PyTorch.
  *
- * @throws ShapeError if the dilated kernel is larger than the padded input.
+ * @throws ShapeError if the dilated kernel is larger than the padded input; with `ceilMode` by a stride or more.
  */
 export const windowOutputSize = (op: string, image: Pair, window: Window2d, ceilMode = false): Pair => {
   const [top, bottom, left, right] = window.padding;
@@ -48,14 +48,13 @@ export const windowOutputSize = (op: string, image: Pair, window: Window2d, ceil
     const n = image[axis];
     const stride = window.stride[axis];
     const span = n + before + after - dilatedSize(window.kernel[axis], window.dilation[axis]);
-    if (span < 0)
+    const count = ceilMode ? Math.ceil(span / stride) + 1 : Math.floor(span / stride) + 1;
+    if (count < 1)
       throw new ShapeError(
         `${op}: kernel ${formatShape(window.kernel)} with dilation ${formatShape(window.dilation)} is larger than ` +
           `the image ${formatShape(image)} with padding ${formatShape(window.padding)}`,
       );
-    if (!ceilMode) return Math.floor(span / stride) + 1;
-    const count = Math.ceil(span / stride) + 1;
-    return (count - 1) * stride >= n + before ? count - 1 : count;
+    return ceilMode && (count - 1) * stride >= n + before ? count - 1 : count;
   };
   return [along(0, top, bottom), along(1, left, right)];
 };
