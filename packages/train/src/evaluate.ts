@@ -1,7 +1,8 @@
 import { ArgumentError, crossEntropy, noGrad, scope, type Tensor } from "@striate/core";
 import type { Batch } from "@striate/data";
-import { type Module, rememberModes } from "@striate/nn";
+import { logitsOf, rememberModes } from "@striate/nn";
 import { breather } from "./breathe.js";
+import type { Trainee } from "./gradient.js";
 
 export interface EvaluateOptions {
   /** Images to logits [N, classes]; the default is the network's forward pass. For test-time augmentation. */
@@ -32,9 +33,9 @@ export interface Evaluation {
  * @throws ArgumentError if there is no image; whatever the callbacks and the backend throw.
  */
 export const evaluate = async (
-  net: Module,
+  net: Trainee,
   batches: Iterable<Batch>,
-  { logits = net.forward, onBatch, signal }: EvaluateOptions = {},
+  { logits = (images) => logitsOf(net.forward(images)), onBatch, signal }: EvaluateOptions = {},
 ): Promise<Evaluation> => {
   const restoreModes = rememberModes(net);
   const breathe = breather();

@@ -3,9 +3,10 @@ import { batches } from "@striate/data";
 import { dropout, flatten, linear, sequential } from "@striate/nn";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Callback, EpochReport, StepReport } from "./callback.js";
 import { TrainingError } from "./errors.js";
 import { evaluate } from "./evaluate.js";
-import { type Callback, type EpochReport, fit, type StepReport, stepsOf } from "./fit.js";
+import { fit, stepsOf } from "./fit.js";
 import { alive, classes, createProblem } from "./testing/problem.js";
 
 /** Writes down every call of a hook. */
@@ -195,17 +196,24 @@ describe("a device that answers late", () => {
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
   test("has the next step before it has answered for the last one, and no more than that", async () => {
-    let reading = 0;
+    const waiting: (() => void)[] = [];
     const atDispatch: number[] = [];
+    let last = false;
     const problem = await createProblem({
       read: async (proceed) => {
-        reading++;
-        await pause();
-        reading--;
+        if (!last) await new Promise<void>((resolve) => waiting.push(resolve));
         return proceed();
       },
     });
-    await fit({ ...problem, epochs: 1, callbacks: [{ beforeStep: () => void atDispatch.push(reading) }] });
+    const watch: Callback = {
+      beforeStep: () => void atDispatch.push(waiting.length),
+      // The device answers for a step when it has the next one.
+      afterStep: ({ step }) => {
+        last = step === 3;
+        for (const answer of waiting.splice(0)) answer();
+      },
+    };
+    await fit({ ...problem, epochs: 1, callbacks: [watch] });
     // Of a report, two numbers are read: the loss and what was right.
     expect(atDispatch).toEqual([0, 2, 2, 2]);
   });
@@ -265,7 +273,7 @@ describe("failures", () => {
     await expect(training).rejects.toThrow(TrainingError);
     await expect(training).rejects.toMatchObject({
       code: "non-finite-loss",
-      message: expect.stringContaining(`the loss is ${factor} at step 5 (epoch 1)`),
+      message: expect.stringContaining(`the loss is ${factor} at step 5 (epoch 1, batch 1)`),
     });
     expect(losses).toHaveLength(6);
     problem.optimizer.dispose();

@@ -1,10 +1,10 @@
 import { createCpuBackend } from "@striate/backend-cpu";
-import { type Backend, BackendLostError, crossEntropy } from "@striate/core";
+import { ArgumentError, type Backend, BackendLostError, crossEntropy } from "@striate/core";
 import { batches, syntheticDataset } from "@striate/data";
 import { batchNorm2d, build, conv2d, dropout, flatten, linear, sequential } from "@striate/nn";
 import { sgd } from "@striate/optim";
 import { describe, expect, test } from "vitest";
-import { fitWithRecovery, type RecoveryOptions, type Training } from "./index.js";
+import { fitWithRecovery, memoryStore, type RecoveryOptions, type Training } from "./index.js";
 
 const dataset = syntheticDataset({ count: 30, seed: 1, classes: 3, channels: 1, height: 4, width: 4 });
 
@@ -80,16 +80,16 @@ describe("fitWithRecovery", () => {
 
   test("ends with the same weights, wherever the backend was lost", async () => {
     const undisturbed = (await train([])).weights;
-    // Two reads a step, and those of the copies.
-    for (let reads = 0; reads < 45; reads += 2) {
+    // Two reads a step, and those of the copies: 55 in all.
+    for (let reads = 0; reads < 56; reads += 2) {
       const { weights } = await train([reads]);
       expect(weights, `lost at read ${reads}`).toEqual(undisturbed);
     }
   });
 
   test("goes back to the last copy, and makes the steps since then once more", async () => {
-    // Steps 0 to 2, and a copy of the state behind them; the last of these reads are of steps 3 and 4.
-    const { steps, losses } = await train([6 + 4 + 18]);
+    // A copy before the first step, steps 0 to 2, a copy with momentum behind them; the last of these reads is of step 4.
+    const { steps, losses } = await train([9 + 6 + 15 + 3]);
     expect(losses).toEqual([3]);
     expect(steps.slice(0, 3)).toEqual([0, 1, 2]);
     expect(steps.slice(steps.lastIndexOf(3))).toEqual([3, 4, 5, 6, 7]);
@@ -109,6 +109,25 @@ describe("fitWithRecovery", () => {
 
   test("passes the error on when backends are lost again and again", async () => {
     await expect(train([1, 1, 1], { attempts: 2 })).rejects.toThrow(BackendLostError);
+  });
+
+  test("attempts count from the last checkpoint on", async () => {
+    // Each lasts until there is a new checkpoint, and dies soon after.
+    const { opened } = await train([40, 40, 40], { attempts: 1, every: 2 });
+    expect(opened).toBeGreaterThan(2);
+  });
+
+  test.each([0, 1.5])("a checkpoint every %d steps is refused", async (every) => {
+    await expect(train([], { every })).rejects.toThrow(ArgumentError);
+  });
+
+  test("goes on from what its store has", async () => {
+    const undisturbed = (await train([])).weights;
+    const store = memoryStore();
+    await expect(train([50], { store, attempts: 0 })).rejects.toThrow(BackendLostError);
+    const { weights, steps } = await train([], { store });
+    expect(steps[0]).toBeGreaterThan(2);
+    expect(weights).toEqual(undisturbed);
   });
 
   test("passes other errors on at once", async () => {
