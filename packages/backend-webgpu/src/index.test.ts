@@ -1,8 +1,18 @@
-import { BackendLostError, crossEntropy, full, memoryUsage, OutOfMemoryError, tensor } from "@striate/core";
+import {
+  BackendLostError,
+  crossEntropy,
+  full,
+  memoryUsage,
+  OutOfMemoryError,
+  pointwise,
+  type Tensor,
+  tensor,
+} from "@striate/core";
 import { DisposedError, IndexError, KernelError, UnsupportedError } from "@striate/core/backend";
 import { describe, expect, test } from "vitest";
 import { createWebGpuBackend, type WebGpuBackend } from "./index.js";
 import { withAdapter, withBackend } from "./testing/adapter.js";
+import { createResnet20 } from "./testing/resnet20.js";
 import { createFit, createTraining } from "./testing/training.js";
 
 const counts = ({ buffersCreated, bindGroupsCreated, pipelinesCreated }: ReturnType<WebGpuBackend["statistics"]>) => ({
@@ -84,6 +94,75 @@ withAdapter("a device", () => {
       },
       { raiseLimits: false },
     ),
+    SLOW,
+  );
+
+  // Dawn's null device takes commands and checks them, at any size, and computes nothing.
+  test.each([32, 128])(
+    "a training step of ResNet-20 at batch %i is 250 dispatches at most, at default limits",
+    async (batch) => {
+      await withBackend(
+        async (backend) => {
+          expect(backend.device.limits.maxStorageBuffersPerShaderStage).toBe(8);
+          const { step } = createResnet20(backend, batch);
+          const counted = (): Map<string, number> =>
+            new Map(backend.profile()?.map(({ op, dispatches }) => [op, dispatches]));
+          let before = counted();
+          let steady = counts(backend.statistics());
+          const ROUNDS = 5;
+          for (let round = 0; round < ROUNDS; round++) {
+            if (round === ROUNDS - 1) before = counted();
+            const loss = step();
+            await loss.data();
+            loss.dispose();
+            if (round === 2) steady = counts(backend.statistics());
+          }
+          const byOp = [...counted()].map(([op, n]) => [op, n - (before.get(op) ?? 0)] as const);
+          const total = byOp.reduce((sum, [, n]) => sum + n, 0);
+          const list = byOp.sort(([, a], [, b]) => b - a).map(([op, n]) => `${op} ${n}`);
+          expect(total, list.join(", ")).toBeLessThanOrEqual(250);
+          expect(total).toBeGreaterThan(100);
+          expect(counts(backend.statistics())).toEqual(steady);
+        },
+        { dawnOptions: ["backend=null"], raiseLimits: false, profile: true },
+      )();
+    },
+    SLOW,
+  );
+
+  test(
+    "small updates that run together give the bits of the same ones alone",
+    withBackend(async (backend) => {
+      const sizes = [1, 3, 64, 257, 1000, 4096, 7000];
+      const noise = (size: number, seed: number): Tensor =>
+        tensor(
+          Float32Array.from({ length: size }, (_, i) => Math.sin(i * 12.9898 + seed)),
+          { backend },
+        );
+      const update = (p: Tensor, g: Tensor): readonly Tensor[] =>
+        pointwise([p, g], (a, b) => {
+          const step = b.mul(0.1).add(a.mul(0.01));
+          return [a.sub(step), step.square()];
+        });
+      const train = async (alone: boolean): Promise<number[][]> => {
+        let params = sizes.map((size) => noise(size, 1));
+        for (let round = 0; round < 4; round++) {
+          const grads = params.map((p) => p.reshape([1, -1]).sum([0]));
+          const next: Tensor[] = [];
+          for (const [i, p] of params.entries()) {
+            next.push(update(p, grads[i] as Tensor)[0] as Tensor);
+            if (alone) await backend.sync();
+          }
+          params = next;
+        }
+        return Promise.all(params.map((p) => p.toArray() as Promise<number[]>));
+      };
+      const alone = await train(true);
+      const { dispatches } = backend.statistics();
+      expect(await train(false)).toEqual(alone);
+      // Four sums of each; an update of each in the first round, whose parameters came from the host, then one for all.
+      expect(backend.statistics().dispatches - dispatches).toBe(sizes.length * 5 + 3);
+    }),
     SLOW,
   );
 

@@ -19,6 +19,7 @@ import { chainKernels } from "./kernels/chain.js";
 import { conv2dKernels } from "./kernels/conv2d.js";
 import { crossEntropyKernels } from "./kernels/cross-entropy.js";
 import { fillKernels } from "./kernels/fill.js";
+import { deviceBytes, withFloat16 } from "./kernels/float16.js";
 import { gatherKernels } from "./kernels/gather.js";
 import { localResponseNormKernels } from "./kernels/local-response-norm.js";
 import { matmulKernels } from "./kernels/matmul.js";
@@ -35,7 +36,7 @@ import { capacityFor } from "./pool.js";
 import type { ProfileEntry } from "./profile.js";
 import { createStream, type GpuStorage, type Stream, type WebGpuStatistics } from "./stream.js";
 
-export type { ProfileEntry } from "./profile.js";
+export { type ProfileEntry, profileTable } from "./profile.js";
 export type { WebGpuStatistics } from "./stream.js";
 
 export interface WebGpuBackendOptions {
@@ -59,37 +60,42 @@ export interface WebGpuBackend extends Backend {
   profile(): readonly ProfileEntry[] | null;
 }
 
-const createKernels = (stream: Stream): GpuKernels => ({
-  ...fillKernels(stream),
-  ...unaryKernels(stream),
-  ...activationKernels(stream),
-  ...chainKernels(stream),
-  ...binaryKernels(stream),
-  ...reduceKernels(stream),
-  ...scanKernels(stream),
-  ...matmulKernels(stream),
-  ...movementKernels(stream),
-  ...gatherKernels(stream),
-  ...unfold2dKernels(stream),
-  ...conv2dKernels(stream),
-  ...pool2dKernels(stream),
-  ...batchNormKernels(stream),
-  ...localResponseNormKernels(stream),
-  ...softmaxKernels(stream),
-  ...crossEntropyKernels(stream),
-  ...randomBitsKernels(stream),
-});
+const createKernels = (stream: Stream): GpuKernels =>
+  withFloat16(stream, {
+    ...fillKernels(stream),
+    ...unaryKernels(stream),
+    ...activationKernels(stream),
+    ...chainKernels(stream),
+    ...binaryKernels(stream),
+    ...reduceKernels(stream),
+    ...scanKernels(stream),
+    ...matmulKernels(stream),
+    ...movementKernels(stream),
+    ...gatherKernels(stream),
+    ...unfold2dKernels(stream),
+    ...conv2dKernels(stream),
+    ...pool2dKernels(stream),
+    ...batchNormKernels(stream),
+    ...localResponseNormKernels(stream),
+    ...softmaxKernels(stream),
+    ...crossEntropyKernels(stream),
+    ...randomBitsKernels(stream),
+  });
 
-/** Every element takes four bytes on the device. */
-const DEVICE_BYTES = 4;
-
+/** Whole words. */
 const toDevice = (data: HostArray): Uint8Array<ArrayBuffer> => {
-  const wide = data instanceof Uint8Array ? Int32Array.from(data) : data;
+  let wide: HostArray = data;
+  if (data instanceof Uint8Array) wide = Int32Array.from(data);
+  else if (data instanceof Uint16Array && data.length % 2 === 1) {
+    wide = new Uint16Array(data.length + 1);
+    wide.set(data);
+  }
   return new Uint8Array(wide.buffer as ArrayBuffer, wide.byteOffset, wide.byteLength);
 };
 
 const toHost = (dtype: DType, contents: ArrayBuffer, size: number): HostArray => {
   if (dtype === "float32") return new Float32Array(contents, 0, size);
+  if (dtype === "float16") return new Uint16Array(contents, 0, size);
   const integers = new Int32Array(contents, 0, size);
   if (dtype === "int32") return integers;
   const host = hostArray(dtype, size);
@@ -98,7 +104,7 @@ const toHost = (dtype: DType, contents: ArrayBuffer, size: number): HostArray =>
 };
 
 /**
- * A device of its own, on the GPU that the engine offers. Shapes and dtypes are those of the CPU backend's float32;
+ * A device of its own, on the GPU that the engine offers. Results are those of the CPU backend in float32;
  * pointwise functions are within the limits of the WGSL specification.
  *
  * @throws UnsupportedError where there is no WebGPU, no adapter or no device.
@@ -122,7 +128,7 @@ export const createWebGpuBackend = async (options: WebGpuBackendOptions = {}): P
     apiVersion: 1,
     name: BACKEND,
     caps: {
-      dtypes: new Set(["float32", "int32", "uint8", "bool"]),
+      dtypes: new Set(["float32", "float16", "int32", "uint8", "bool"]),
       maxBufferBytes: largest,
       syncRead: false,
       deterministic: true,
@@ -130,12 +136,13 @@ export const createWebGpuBackend = async (options: WebGpuBackendOptions = {}): P
       precision: "wgsl",
     },
     kernels: createKernels(stream),
-    alloc: ({ shape }) => {
+    alloc: ({ shape, dtype }) => {
       expectAlive("alloc");
-      const bytes = sizeOf(shape) * DEVICE_BYTES;
-      if (capacityFor(bytes) > largest)
-        throw new OutOfMemoryError(BACKEND, bytes, `the device binds at most ${largest} bytes at once`);
-      return { buffer: null, bytes };
+      const size = sizeOf(shape);
+      // float16 too: kernels see it in float32.
+      if (capacityFor(size * 4) > largest)
+        throw new OutOfMemoryError(BACKEND, size * 4, `the device binds at most ${largest} bytes at once`);
+      return { buffer: null, bytes: deviceBytes(dtype, size) };
     },
     free: (storage) => stream.release(storage),
     write: ({ storage }, data) => {
@@ -145,7 +152,7 @@ export const createWebGpuBackend = async (options: WebGpuBackendOptions = {}): P
     read: async ({ storage, dtype, shape }) => {
       expectAlive("read");
       const size = sizeOf(shape);
-      return toHost(dtype, await stream.read(storage, size * DEVICE_BYTES), size);
+      return toHost(dtype, await stream.read(storage, deviceBytes(dtype, size)), size);
     },
     flush: () => {
       expectAlive("flush");

@@ -5,16 +5,18 @@ import { createPool, type PooledBuffer } from "./pool.js";
 const setting = () => {
   let made = 0;
   const pool = createPool({
+    name: "",
+    nextId: () => made,
     create: () => {
       made++;
-      return { destroy: () => {} } as unknown as GPUBuffer;
+      return { gpu: { destroy: () => {} } as unknown as GPUBuffer, offset: 0, slab: null };
     },
     retire: () => {},
   });
-  const places = createPlaces(pool, () => true);
+  const places = createPlaces(() => true);
   const make = (op: string, bytes: number): { buffer: PooledBuffer | null; bytes: number } => {
     const storage = { buffer: null as PooledBuffer | null, bytes };
-    places.fill(op, storage);
+    places.fill(op, storage, pool);
     return storage;
   };
   const free = (storage: { buffer: PooledBuffer | null }): void => {

@@ -34,8 +34,8 @@ interface Filled {
 }
 
 export interface Places {
-  /** Gives `storage` a buffer, as the next output of `op`. */
-  fill(op: string, storage: Filled): void;
+  /** Gives `storage` a buffer of the pool, as the next output of `op`. */
+  fill(op: string, storage: Filled, pool: Pool): void;
   release(buffer: PooledBuffer): void;
   endSpan(): void;
 }
@@ -48,14 +48,14 @@ const SMALL = 16_384;
 /** Rounds after which a place that was not used any more gives up its spare buffers. */
 const PATIENCE = 64;
 
-export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean): Places => {
+export const createPlaces = (isValid: (buffer: GPUBuffer) => boolean): Places => {
   let span = 0;
   let watched: { readonly place: Place; readonly storage: Filled }[] = [];
 
   const series = new Map<string, Series>();
 
-  const placeOf = (op: string, capacity: number): Place => {
-    const key = `${op} ${capacity}`;
+  const placeOf = (op: string, capacity: number, pool: Pool): Place => {
+    const key = `${pool.name} ${op} ${capacity}`;
     const known = series.get(key) ?? { span, uses: 0, places: [] };
     series.set(key, known);
     if (known.span !== span) {
@@ -72,7 +72,7 @@ export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean
   /** Whether no place will look for it in this round or the next. */
   const isFree = ({ guest }: PooledBuffer): boolean => !guest || guest.span < span - 1;
 
-  const own = (place: Place, bytes: number): PooledBuffer => {
+  const own = (place: Place, bytes: number, pool: Pool): PooledBuffer => {
     const buffer = pool.take(bytes, isFree);
     buffer.owner = place;
     return buffer;
@@ -80,7 +80,7 @@ export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean
 
   const disown = (buffer: PooledBuffer): void => {
     buffer.owner = null;
-    pool.release(buffer);
+    buffer.pool.release(buffer);
   };
 
   /** Work that is over must not keep memory. */
@@ -92,8 +92,8 @@ export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean
     }
   };
 
-  const bufferFor = (place: Place, bytes: number): PooledBuffer => {
-    if (place.stays) return place.spare.pop() ?? own(place, bytes);
+  const bufferFor = (place: Place, bytes: number, pool: Pool): PooledBuffer => {
+    if (place.stays) return place.spare.pop() ?? own(place, bytes, pool);
     const { usual } = place;
     if (usual && usual.slot >= 0) {
       pool.claim(usual);
@@ -107,14 +107,14 @@ export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean
   };
 
   return {
-    fill: (op, storage) => {
-      const place = placeOf(op, capacityFor(storage.bytes));
-      storage.buffer = bufferFor(place, storage.bytes);
+    fill: (op, storage, pool) => {
+      const place = placeOf(op, capacityFor(storage.bytes), pool);
+      storage.buffer = bufferFor(place, storage.bytes, pool);
       if (!place.stays && watched.length < MAX_WATCHED) watched.push({ place, storage });
     },
     release: (buffer) => {
       const { owner } = buffer;
-      if (!isValid(buffer.gpu)) pool.discard(buffer);
+      if (!isValid(buffer.gpu)) buffer.pool.discard(buffer);
       else if (owner && owner.span >= span - 1) owner.spare.push(buffer);
       else disown(buffer);
     },
@@ -123,9 +123,10 @@ export const createPlaces = (pool: Pool, isValid: (buffer: GPUBuffer) => boolean
         if (!storage.buffer || place.stays) continue;
         place.stays = true;
         place.usual = null;
-        storage.buffer.owner = place;
+        const { buffer, bytes } = storage;
+        buffer.owner = place;
         // Its partner, now rather than in the next round: every round after the next is like the one two before it.
-        place.spare.push(own(place, storage.bytes));
+        place.spare.push(own(place, bytes, buffer.pool));
       }
       watched = [];
       span++;

@@ -10,11 +10,14 @@ interface Fake {
 const fakePool = () => {
   const made: Fake[] = [];
   const retired: PooledBuffer[] = [];
+  let ids = 0;
   const pool = createPool({
+    name: "",
+    nextId: () => ids++,
     create: (bytes) => {
       const fake: Fake = { bytes, destroyed: false };
       made.push(fake);
-      return { ...fake, destroy: () => {} } as unknown as GPUBuffer;
+      return { gpu: { ...fake, destroy: () => {} } as unknown as GPUBuffer, offset: 0, slab: null };
     },
     retire: (buffer) => {
       retired.push(buffer);

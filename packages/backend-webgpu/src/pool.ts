@@ -4,12 +4,23 @@
  */
 import type { Place } from "./places.js";
 
-/** One GPUBuffer. Which storage owns it changes over time. */
-export interface PooledBuffer {
+/** What a binding binds: a GPUBuffer or a part of it. */
+export interface Region {
+  /** No other region has it. */
   readonly id: number;
   readonly gpu: GPUBuffer;
+  /** Bytes from the start of `gpu`. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A region that can hold a tensor. Which storage owns it changes over time. */
+export interface PooledBuffer extends Region {
   /** Capacity: at least what was asked for. */
   readonly bytes: number;
+  /** The whole GPUBuffer that it is a part of; null if it is all of it. */
+  readonly slab: Region | null;
+  readonly pool: Pool;
   /** Position among the free buffers of its class; negative while in use, or when it was given up. */
   slot: number;
   /** Number of the last batch of commands that used it. */
@@ -21,6 +32,8 @@ export interface PooledBuffer {
 }
 
 export interface Pool {
+  /** No other pool of the device has it. */
+  readonly name: string;
   /** The free buffer of the class that was freed last and `suits`, or a new one. */
   take(bytes: number, suits?: (buffer: PooledBuffer) => boolean): PooledBuffer;
   /** This very buffer; it must be free. */
@@ -45,8 +58,13 @@ export const capacityFor = (bytes: number): number => {
   return Math.ceil(bytes / step) * step;
 };
 
+/** Where a buffer's bytes lie. */
+export type Room = Pick<PooledBuffer, "gpu" | "offset" | "slab">;
+
 export interface PoolOptions {
-  create(bytes: number): GPUBuffer;
+  readonly name: string;
+  nextId(): number;
+  create(bytes: number): Room;
   /** Takes a buffer that the pool gives up, and destroys it when no pending command uses it any more. */
   retire(buffer: PooledBuffer): void;
 }
@@ -54,10 +72,9 @@ export interface PoolOptions {
 /** Freed memory that is always kept, however little is in use. */
 const KEPT_BYTES = 64 * 2 ** 20;
 
-export const createPool = ({ create, retire }: PoolOptions): Pool => {
+export const createPool = ({ name, nextId, create, retire }: PoolOptions): Pool => {
   const classes = new Map<number, PooledBuffer[]>();
   const all = new Set<PooledBuffer>();
-  let nextId = 0;
   let liveBytes = 0;
   let pooledBytes = 0;
   let peakBytes = 0;
@@ -100,7 +117,8 @@ export const createPool = ({ create, retire }: PoolOptions): Pool => {
     }
   };
 
-  return {
+  const pool: Pool = {
+    name,
     take: (bytes, suits) => {
       const capacity = capacityFor(bytes);
       const list = freeOf(capacity);
@@ -108,9 +126,10 @@ export const createPool = ({ create, retire }: PoolOptions): Pool => {
       if (buffer) unlist(buffer);
       else {
         buffer = {
-          id: nextId++,
-          gpu: create(capacity),
+          id: nextId(),
+          ...create(capacity),
           bytes: capacity,
+          pool,
           slot: -1,
           batch: -1,
           owner: null,
@@ -140,6 +159,7 @@ export const createPool = ({ create, retire }: PoolOptions): Pool => {
     },
     trim: () => trimTo(0),
     destroy: () => {
+      // Parts of one buffer destroy it several times, which does nothing.
       for (const buffer of all) buffer.gpu.destroy();
       all.clear();
       classes.clear();
@@ -151,4 +171,5 @@ export const createPool = ({ create, retire }: PoolOptions): Pool => {
       return pooledBytes;
     },
   };
+  return pool;
 };

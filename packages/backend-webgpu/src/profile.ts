@@ -105,3 +105,31 @@ export const createProfiler = (device: GPUDevice): Profiler => {
     },
   };
 };
+
+/** Lines of equal length, an op each, the longest first, and their sum at the end. No newline behind the last. */
+export const profileTable = (entries: readonly ProfileEntry[]): string => {
+  const sum = (pick: (entry: ProfileEntry) => number): number =>
+    entries.reduce((total, entry) => total + pick(entry), 0);
+  const milliseconds = sum((entry) => entry.milliseconds);
+  const total: ProfileEntry = {
+    op: "total",
+    dispatches: sum((entry) => entry.dispatches),
+    milliseconds,
+    share: milliseconds > 0 ? 1 : 0,
+    gigaflops: 0,
+  };
+  const rows = [
+    ["op", "dispatches", "ms", "share", "GFLOP/s"],
+    ...[...entries, total].map(({ op, dispatches, milliseconds, share, gigaflops }) => [
+      op,
+      `${dispatches}`,
+      milliseconds.toFixed(3),
+      `${(100 * share).toFixed(1)} %`,
+      gigaflops > 0 ? gigaflops.toFixed(1) : "",
+    ]),
+  ];
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length))) ?? [];
+  const line = (row: readonly string[]): string =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number))).join("  ");
+  return rows.map(line).join("\n");
+};

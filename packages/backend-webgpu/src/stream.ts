@@ -14,12 +14,14 @@ import {
   OutOfMemoryError,
   type StriateError,
 } from "@striate/core/backend";
+import { createArena, fitsArena } from "./arena.js";
 import { BACKEND } from "./errors.js";
 import { bufferUsage, COMPUTE_STAGE, MAP_READ } from "./flags.js";
+import { createMerger, type MergedDispatch, type Update } from "./merger.js";
 import { createPlaces } from "./places.js";
-import { createPool, type Pool, type PooledBuffer } from "./pool.js";
+import { createPool, type Pool, type PooledBuffer, type Region } from "./pool.js";
 import { createProfiler, type Profiler } from "./profile.js";
-import { moduleSource, type Shader } from "./wgsl/shader.js";
+import { moduleSource, paramBytes, type Shader } from "./wgsl/shader.js";
 
 /** What core holds for a tensor. The buffer is chosen when something is first put into it: see `Stream.dispatch`. */
 export interface GpuStorage {
@@ -43,6 +45,11 @@ export interface Dispatch {
   readonly program: Program;
   readonly inputs: readonly GpuStorage[];
   readonly outputs: readonly GpuStorage[];
+  /**
+   * Outputs that updates may want: gradients of parameters, statistics. They get room in the op's arena if they are small,
+   * unless an input lies there. A storage that several dispatches write must not be among them.
+   */
+  readonly shared?: readonly GpuStorage[];
   /** 32-bit words for the shader's `params`; see `floatBits`. */
   readonly params?: readonly number[];
   /** Number of workgroups; folded into two dimensions. */
@@ -71,7 +78,8 @@ export interface WebGpuStatistics {
 
 interface Pipeline {
   readonly layout: GPUBindGroupLayout;
-  readonly hasParams: boolean;
+  /** Slots of the ring that its parameters take; 0: it has none. */
+  readonly slots: number;
   readonly id: number;
   ready: GPUComputePipeline | null;
 }
@@ -85,6 +93,8 @@ interface Command {
 export interface Stream {
   readonly device: GPUDevice;
   dispatch(dispatch: Dispatch): void;
+  /** As a dispatch of its own, but it may wait and run with others. */
+  update(update: Update): void;
   /** Bytes of memory for the time until it is released; release right after the last dispatch. */
   scratch(bytes: number): GpuStorage;
   release(storage: GpuStorage): void;
@@ -103,9 +113,9 @@ export interface Stream {
   destroy(): void;
 }
 
-/** Bytes of a dispatch's parameters: every device can put uniforms at multiples of this. */
-const PARAM_BYTES = 256;
-/** Dispatches in a batch at most. The device starts on a batch while the next one is encoded. */
+/** Bytes of a slot for parameters: every device can put uniforms at multiples of this. */
+const SLOT_BYTES = 256;
+/** Dispatches in a batch at most, and slots for their parameters. The device starts on a batch while the next is encoded. */
 const BATCH = 256;
 /** Bind groups kept. A training step uses some hundreds. */
 const MAX_GROUPS = 16_384;
@@ -171,25 +181,51 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
         invalid.add(buffer);
         // Whatever uses the buffer fails as well; this is the failure to tell.
         failure = new OutOfMemoryError(BACKEND, size, error.message);
-        pool.trim();
+        for (const each of pools()) each.trim();
       },
       () => {},
     );
     return buffer;
   };
 
-  const retired: PooledBuffer[] = [];
+  let regions = 0;
+  const nextId = (): number => regions++;
+  const create = (bytes: number): GPUBuffer =>
+    createBuffer(bytes, bufferUsage.storage | bufferUsage.copySrc | bufferUsage.copyDst);
+  const isValid = (gpu: GPUBuffer): boolean => !invalid.has(gpu);
+  const retired: GPUBuffer[] = [];
   const pool: Pool = createPool({
-    create: (bytes) => createBuffer(bytes, bufferUsage.storage | bufferUsage.copySrc | bufferUsage.copyDst),
-    retire: (buffer) => {
-      retired.push(buffer);
+    name: "",
+    nextId,
+    create: (bytes) => ({ gpu: create(bytes), offset: 0, slab: null }),
+    retire: ({ gpu }) => {
+      retired.push(gpu);
     },
   });
-  const places = createPlaces(pool, (buffer) => !invalid.has(buffer));
+  /** By op: a kernel reads what others made, and must not find it where it writes. */
+  const arenas = new Map<string, Pool>();
+  const arenaOf = (op: string): Pool => {
+    const known = arenas.get(op);
+    if (known) return known;
+    const arena = createArena({
+      name: op,
+      nextId,
+      create,
+      isValid,
+      retire: (gpu) => {
+        retired.push(gpu);
+      },
+    });
+    arenas.set(op, arena);
+    return arena;
+  };
+  const pools = (): readonly Pool[] => [pool, ...arenas.values()];
+  const places = createPlaces(isValid);
 
   const release = (storage: GpuStorage): void => {
-    if (storage.buffer && !destroyed) places.release(storage.buffer);
+    const { buffer } = storage;
     storage.buffer = null;
+    if (buffer && !destroyed && !merger.holds(buffer)) places.release(buffer);
   };
 
   // ---- commands --------------------------------------------------------------------------------------------------
@@ -197,23 +233,24 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
   const maxWorkgroups = device.limits.maxComputeWorkgroupsPerDimension;
   const backlog: Command[] = [];
   const profiler = profile && device.features.has("timestamp-query") ? createProfiler(device) : null;
-  const ring = device.createBuffer({ size: BATCH * PARAM_BYTES, usage: bufferUsage.uniform | bufferUsage.copyDst });
-  const ringWords = new Int32Array((BATCH * PARAM_BYTES) / 4);
+  const ring = device.createBuffer({ size: BATCH * SLOT_BYTES, usage: bufferUsage.uniform | bufferUsage.copyDst });
+  const ringWords = new Int32Array((BATCH * SLOT_BYTES) / 4);
   let encoder: GPUCommandEncoder | null = null;
   let pass: GPUComputePassEncoder | null = null;
   let batch = 0;
-  let encoded = 0;
+  /** Slots of the ring in use. */
+  let slots = 0;
 
   const submit = (): void => {
     if (!encoder) return;
     pass?.end();
     profiler?.resolve(encoder);
-    if (encoded > 0) device.queue.writeBuffer(ring, 0, ringWords, 0, (encoded * PARAM_BYTES) / 4);
+    if (slots > 0) device.queue.writeBuffer(ring, 0, ringWords, 0, (slots * SLOT_BYTES) / 4);
     device.queue.submit([encoder.finish()]);
     profiler?.submitted();
     submits++;
     batch++;
-    encoded = 0;
+    slots = 0;
     encoder = null;
     pass = null;
   };
@@ -225,25 +262,26 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
   };
 
   const encode = (
-    { program: { label, flops = 0 }, params = [], groups }: Dispatch,
+    { program: { label, flops = 0 }, params = [], groups }: Pick<Dispatch, "program" | "params" | "groups">,
     pipeline: Pipeline,
     group: GPUBindGroup,
   ): void => {
-    if (encoded === BATCH) submit();
+    const needed = Math.max(1, pipeline.slots);
+    if (slots + needed > BATCH) submit();
     const commands = currentEncoder();
     if (profiler) {
       endPass();
       pass = commands.beginComputePass(profiler.pass(label, flops));
     } else pass ??= commands.beginComputePass();
     pass.setPipeline(pipeline.ready as GPUComputePipeline);
-    if (pipeline.hasParams) {
-      const start = encoded * PARAM_BYTES;
+    if (pipeline.slots > 0) {
+      const start = slots * SLOT_BYTES;
       ringWords.set(params, start / 4);
       pass.setBindGroup(0, group, [start]);
     } else pass.setBindGroup(0, group);
     const rows = Math.ceil(groups / maxWorkgroups);
     pass.dispatchWorkgroups(Math.ceil(groups / rows), rows);
-    encoded++;
+    slots += needed;
     dispatches++;
   };
 
@@ -302,7 +340,7 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     const module = device.createShaderModule({ label: key, code: moduleSource(source) });
     const pipeline: Pipeline = {
       layout,
-      hasParams: (source.params?.length ?? 0) > 0,
+      slots: Math.ceil(paramBytes(source.params ?? []) / SLOT_BYTES),
       id: pipelines.size,
       ready: null,
     };
@@ -329,16 +367,17 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     return pipeline;
   };
 
-  const bind = (pipeline: Pipeline, { program, inputs, outputs }: Dispatch): GPUBindGroup => {
-    for (const storage of outputs) if (!storage.buffer) places.fill(program.label, storage);
+  const bind = (pipeline: Pipeline, bound: readonly Region[]): GPUBindGroup => {
     let key = `${pipeline.id}`;
-    for (const { buffer } of inputs) key += `,${(buffer as PooledBuffer).id}`;
-    for (const { buffer } of outputs) key += `,${(buffer as PooledBuffer).id}`;
+    for (const { id } of bound) key += `,${id}`;
     const known = groups.get(key);
     if (known) return known;
-    const buffers = [...inputs, ...outputs].map(({ buffer }) => buffer as PooledBuffer);
-    const entries: GPUBindGroupEntry[] = buffers.map(({ gpu }, binding) => ({ binding, resource: { buffer: gpu } }));
-    if (pipeline.hasParams) entries.push({ binding: buffers.length, resource: { buffer: ring, size: PARAM_BYTES } });
+    const entries: GPUBindGroupEntry[] = bound.map(({ gpu, offset, bytes }, binding) => ({
+      binding,
+      resource: { buffer: gpu, offset, size: bytes },
+    }));
+    if (pipeline.slots > 0)
+      entries.push({ binding: bound.length, resource: { buffer: ring, size: pipeline.slots * SLOT_BYTES } });
     const group = device.createBindGroup({ layout: pipeline.layout, entries });
     bindGroupsCreated++;
     if (groups.size >= MAX_GROUPS) groups.clear();
@@ -353,35 +392,56 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     groups.clear();
     enqueue(null, () => {
       submit();
-      for (const { gpu } of gone) gpu.destroy();
+      for (const gpu of gone) gpu.destroy();
     });
+  };
+
+  const run = ({ program, regions: bound, used, params, groups: count }: MergedDispatch): void => {
+    destroyRetired();
+    const pipeline = pipelines.get(program.key) ?? compile(program);
+    const group = bind(pipeline, bound);
+    enqueue(pipeline, () => {
+      if (lostInfo) return;
+      encode({ program, params, groups: count }, pipeline, group);
+      for (const buffer of used) buffer.batch = batch;
+    });
+  };
+
+  const merger = createMerger({
+    fill: (op, storage) => places.fill(op, storage, fitsArena(storage.bytes) ? arenaOf(op) : pool),
+    release: (buffer) => {
+      if (!destroyed) places.release(buffer);
+    },
+    dispatch: run,
+  });
+
+  const poolFor = (storage: GpuStorage, { program: { label }, inputs, shared }: Dispatch): Pool => {
+    if (!shared?.includes(storage) || !fitsArena(storage.bytes)) return pool;
+    const arena = arenaOf(label);
+    return inputs.some(({ buffer }) => buffer?.pool === arena) ? pool : arena;
   };
 
   const dispatch = (asked: Dispatch): void => {
     expectAlive();
-    destroyRetired();
-    const { program, inputs, outputs } = asked;
-    const pipeline = pipelines.get(program.key) ?? compile(program);
-    const group = bind(pipeline, asked);
+    const { program, inputs, outputs, params = [] } = asked;
+    merger.settle(inputs, outputs);
+    for (const storage of outputs) if (!storage.buffer) places.fill(program.label, storage, poolFor(storage, asked));
     const used = [...inputs, ...outputs].map(({ buffer }) => buffer as PooledBuffer);
-    enqueue(pipeline, () => {
-      if (lostInfo) return;
-      encode(asked, pipeline, group);
-      for (const buffer of used) buffer.batch = batch;
-    });
+    run({ program, regions: used, used, params, groups: asked.groups });
   };
 
   // ---- host ------------------------------------------------------------------------------------------------------
 
   const write = (storage: GpuStorage, data: Uint8Array<ArrayBuffer>): void => {
     expectAlive();
-    if (!storage.buffer) places.fill("write", storage);
+    merger.settle([], [storage]);
+    if (!storage.buffer) places.fill("write", storage, pool);
     const buffer = storage.buffer as PooledBuffer;
     const now = (bytes: Uint8Array<ArrayBuffer>): void => {
       if (lostInfo) return;
       // What is encoded and not yet submitted would see the new contents.
       if (encoder && buffer.batch === batch) submit();
-      device.queue.writeBuffer(buffer.gpu, 0, bytes);
+      device.queue.writeBuffer(buffer.gpu, buffer.offset, bytes);
     };
     if (backlog.length === 0) now(data);
     else {
@@ -402,9 +462,12 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
   const checkStorage: GpuStorage = {
     // Not of the pool: it starts with zeros.
     buffer: {
-      id: -1,
-      gpu: createBuffer(CHECK_BYTES, bufferUsage.storage | bufferUsage.copySrc | bufferUsage.copyDst),
+      id: nextId(),
+      gpu: create(CHECK_BYTES),
+      offset: 0,
       bytes: CHECK_BYTES,
+      slab: null,
+      pool,
       slot: -1,
       batch: -1,
       owner: null,
@@ -443,6 +506,7 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     const total = dataBytes + (checkBuffer ? CHECK_BYTES : 0);
     const capacity = 2 ** Math.ceil(Math.log2(Math.max(256, total)));
     const target = takeStaging(capacity);
+    merger.flush();
     const source = storage?.buffer ?? null;
     places.endSpan();
     const mapped = await new Promise<boolean>((resolve) => {
@@ -453,7 +517,7 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
         }
         const commands = currentEncoder();
         endPass();
-        if (source) commands.copyBufferToBuffer(source.gpu, 0, target, 0, dataBytes);
+        if (source) commands.copyBufferToBuffer(source.gpu, source.offset, target, 0, dataBytes);
         if (checkBuffer) {
           commands.copyBufferToBuffer(checkBuffer.gpu, 0, target, dataBytes, CHECK_BYTES);
           commands.clearBuffer(checkBuffer.gpu, 0, CHECK_BYTES);
@@ -496,6 +560,10 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
   return {
     device,
     dispatch,
+    update: (update) => {
+      expectAlive();
+      merger.add(update);
+    },
     scratch: (bytes) => ({ buffer: null, bytes }),
     release,
     write,
@@ -506,6 +574,7 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
       return fetch(storage, bytes);
     },
     flush: () => {
+      merger.flush();
       enqueue(null, submit);
     },
     sync: async () => {
@@ -520,8 +589,8 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
         pipelinesCreated: pipelines.size,
         dispatches,
         submits,
-        liveBytes: pool.liveBytes,
-        pooledBytes: pool.pooledBytes,
+        liveBytes: pools().reduce((sum, { liveBytes }) => sum + liveBytes, 0),
+        pooledBytes: pools().reduce((sum, { pooledBytes }) => sum + pooledBytes, 0),
       };
     },
     lost,
@@ -530,7 +599,7 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
     destroy: () => {
       if (destroyed) return;
       destroyed = true;
-      pool.destroy();
+      for (const each of pools()) each.destroy();
       device.destroy();
     },
   };

@@ -6,11 +6,19 @@ import { nearestName } from "./nearest.js";
 export { BackendChoiceError, type ChosenBackend } from "./choice.js";
 export { nearestName } from "./nearest.js";
 
+export interface BackendOptions {
+  /** Take the time of every dispatch, where the backend can: WebGPU's, see its `profile`. Default false. */
+  readonly profile?: boolean;
+}
+
 /** Each is loaded at its first use: a program, or a page, carries only the backend that it runs. */
-const creators: ReadonlyMap<string, () => Promise<Backend>> = new Map([
+const creators: ReadonlyMap<string, (options: BackendOptions) => Promise<Backend>> = new Map<
+  string,
+  (options: BackendOptions) => Promise<Backend>
+>([
   ["cpu", async () => (await import("@striate/backend-cpu")).createCpuBackend()],
   ["wasm", async () => (await import("@striate/backend-wasm")).createWasmBackend()],
-  ["webgpu", async () => (await import("@striate/backend-webgpu")).createWebGpuBackend()],
+  ["webgpu", async ({ profile = false }) => (await import("@striate/backend-webgpu")).createWebGpuBackend({ profile })],
   ["tfjs:cpu", async () => (await import("./tfjs.js")).createTfjs("cpu")],
   ["tfjs:wasm", async () => (await import("./tfjs.js")).createTfjs("wasm")],
   ["tfjs:webgl", async () => (await import("./tfjs.js")).createTfjs("webgl")],
@@ -34,11 +42,11 @@ const choiceError = (name: string): BackendChoiceError => {
  * @throws BackendChoiceError for a name that is not there, naming the nearest one, and for a backend that cannot be started
  *   here; what it threw is the `cause`.
  */
-export const createBackend = async (name: string): Promise<ChosenBackend> => {
+export const createBackend = async (name: string, options: BackendOptions = {}): Promise<ChosenBackend> => {
   const candidates = (name === "auto" ? automatic : [name]).map((candidate) => {
     const create = creators.get(candidate);
     if (!create) throw choiceError(candidate);
-    return { name: candidate, create };
+    return { name: candidate, create: () => create(options) };
   });
   if (name === "auto") return startFirst(candidates);
   return { backend: await startBackend(candidates[0]!), reason: "" };

@@ -2,8 +2,8 @@ import { around, sizeOf } from "@striate/core/backend";
 import { floatBits, type Stream } from "../stream.js";
 import { mathFor } from "../wgsl/math.js";
 import { f32, reads, u32, writes } from "../wgsl/shader.js";
-import { moments, partsFor, reductionOf, treeOf } from "./reduce.js";
-import { type GpuKernels, groupsFor } from "./types.js";
+import { mergeParts, momentParts, partsFor, reductionOf, treeOf } from "./reduce.js";
+import type { GpuKernels } from "./types.js";
 
 const THREADS = 256;
 
@@ -12,6 +12,17 @@ const SMALL = 16_384;
 
 /** Element `e` of channel `c`, for the loops of one thread. */
 const each = (body: string): string => `for (var e = thread; e < p.count; e += ${THREADS}u) {
+  let at = (e / p.inner * p.channels + c) * p.inner + e % p.inner;
+  ${body}
+}`;
+
+/** Elements of a channel that one workgroup of a second pass takes. */
+const SLICE = 4096;
+
+/** As `each`, for the elements of slice `group % p.slices` of channel `c`. */
+const eachOfSlice = (body: string): string => `
+let begin = group % p.slices * ${SLICE}u;
+for (var e = begin + thread; e < min(begin + ${SLICE}u, p.count); e += ${THREADS}u) {
   let at = (e / p.inner * p.channels + c) * p.inner + e % p.inner;
   ${body}
 }`;
@@ -63,36 +74,49 @@ ${each("y[at] = ((x[at] - first) - distance) * scale + start;")}`,
           },
           inputs: [x.storage, weight.storage, bias.storage],
           outputs: [y.storage, mean.storage, variance.storage],
+          shared: [mean.storage, variance.storage],
           params: [channels.extent, channels.inner, count, floatBits(eps)],
           groups: channels.extent,
         });
         return;
       }
       const others = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
-      moments(stream, "batchNorm", x.storage, reductionOf(x.shape, others), mean.storage, variance.storage);
+      const { partial, parts, chunk } = momentParts(stream, "batchNorm", x.storage, reductionOf(x.shape, others));
+      const slices = Math.ceil(count / SLICE);
       stream.dispatch({
         program: {
           label: "batchNorm",
           key: "batchNorm",
           shader: () => ({
             bindings: [
-              ...["x", "weight", "bias", "mean", "variance"].map((name) => reads(name, "f32")),
-              writes("y", "f32"),
+              ...["x", "weight", "bias", "partial"].map((name) => reads(name, "f32")),
+              ...["y", "mean", "variance"].map((name) => writes(name, "f32")),
             ],
-            params: [...u32("count", "channels", "inner"), ...f32("eps")],
-            threads: 64,
+            params: [...u32("channels", "inner", "count", "parts", "chunk", "slices"), ...f32("eps")],
+            threads: THREADS,
+            declarations: mergeParts,
             body: `
-let i = group * 64u + thread;
-if (i >= p.count) { return; }
-let c = i / p.inner % p.channels;
-y[i] = (x[i] - mean[c]) * (weight[c] / sqrt(variance[c] + p.eps)) + bias[c];`,
+let c = group / p.slices;
+if (c >= p.channels) { return; }
+// Every workgroup merges the parts of its channel: cheaper than a dispatch between.
+let found = mergeParts(c);
+let spread = found.z / found.x;
+if (thread == 0u && group % p.slices == 0u) {
+  mean[c] = found.y;
+  variance[c] = spread;
+}
+let scale = weight[c] / sqrt(spread + p.eps);
+let start = bias[c];
+${eachOfSlice("y[at] = (x[at] - found.y) * scale + start;")}`,
           }),
         },
-        inputs: [x.storage, weight.storage, bias.storage, mean.storage, variance.storage],
-        outputs: [y.storage],
-        params: [size, channels.extent, channels.inner, floatBits(eps)],
-        groups: groupsFor(size, 64),
+        inputs: [x.storage, weight.storage, bias.storage, partial],
+        outputs: [y.storage, mean.storage, variance.storage],
+        shared: [mean.storage, variance.storage],
+        params: [channels.extent, channels.inner, count, parts, chunk, slices, floatBits(eps)],
+        groups: channels.extent * slices,
       });
+      stream.release(partial);
     },
   },
 
@@ -100,7 +124,6 @@ y[i] = (x[i] - mean[c]) * (weight[c] / sqrt(variance[c] + p.eps)) + bias[c];`,
   batchNormGrad: {
     run: ({ inputs: [x, weight, mean, variance, gy], outputs: [gx, gweight, gbias], attrs: { eps } }) => {
       const { outer: batch, extent: channels, inner } = around(x.shape, 1);
-      const size = sizeOf(x.shape);
       const count = batch * inner;
       if (count <= SMALL) {
         stream.dispatch({
@@ -135,6 +158,7 @@ ${each("gx[at] = scale * (gy[at] - offset - (x[at] - centre) * slope);")}`,
           },
           inputs: [x.storage, weight.storage, mean.storage, variance.storage, gy.storage],
           outputs: [gx.storage, gweight.storage, gbias.storage],
+          shared: [gweight.storage, gbias.storage],
           params: [channels, inner, count, floatBits(eps)],
           groups: channels,
         });
@@ -142,16 +166,17 @@ ${each("gx[at] = scale * (gy[at] - offset - (x[at] - centre) * slope);")}`,
       }
       const chunk = Math.ceil(count / partsFor(channels, count, 4096));
       const parts = Math.ceil(count / chunk);
-      const partial = parts > 1 ? stream.scratch(channels * parts * 8) : null;
-      const finish = "gweight[c] = product / sqrt(variance[c] + p.eps); gbias[c] = sum;";
+      const slices = Math.ceil(count / SLICE);
+      // Pairs [channel, part] of sums, then [channel] of mean and 1/σ: the second pass could not bind these as well.
+      const partial = stream.scratch(channels * (parts + 1) * 8);
       stream.dispatch({
         program: {
           label: "batchNormGrad",
-          key: `batchNormGrad-sums/${parts > 1}`,
+          key: "batchNormGrad-sums",
           shader: () => ({
             bindings: [
               ...["x", "gy", "mean", "variance"].map((name) => reads(name, "f32")),
-              ...(partial ? ["partial"] : ["gweight", "gbias"]).map((name) => writes(name, "f32")),
+              writes("partial", "vec2<f32>"),
             ],
             params: [...u32("channels", "inner", "count", "chunk", "parts"), ...f32("eps")],
             threads: THREADS,
@@ -169,72 +194,53 @@ for (var e = begin + thread; e < end; e += ${THREADS}u) {
 }
 let all = total(thread, sums);
 if (thread == 0u) {
-  ${
-    partial
-      ? `partial[2u * group] = all.x; partial[2u * group + 1u] = all.y * (1.0 / sqrt(variance[c] + p.eps));`
-      : `let sum = all.x; let product = all.y; ${finish}`
-  }
+  let inverse = 1.0 / sqrt(variance[c] + p.eps);
+  partial[group] = vec2f(all.x, all.y * inverse);
+  if (group % p.parts == 0u) { partial[p.channels * p.parts + c] = vec2f(centre, inverse); }
 }`,
           }),
         },
         inputs: [x.storage, gy.storage, mean.storage, variance.storage],
-        outputs: partial ? [partial] : [gweight.storage, gbias.storage],
+        outputs: [partial],
         params: [channels, inner, count, chunk, parts, floatBits(eps)],
         groups: channels * parts,
       });
-      if (partial) {
-        stream.dispatch({
-          program: {
-            label: "batchNormGrad",
-            key: "batchNormGrad-merge",
-            shader: () => ({
-              bindings: [reads("partial", "f32"), writes("gweight", "f32"), writes("gbias", "f32")],
-              params: u32("channels", "parts"),
-              threads: 64,
-              body: `
-let c = group * 64u + thread;
-if (c >= p.channels) { return; }
-var sums = vec2f(0.0);
-for (var part = 0u; part < p.parts; part++) {
-  let at = 2u * (c * p.parts + part);
-  sums += vec2f(partial[at], partial[at + 1u]);
-}
-gbias[c] = sums.x;
-gweight[c] = sums.y;`,
-            }),
-          },
-          inputs: [partial],
-          outputs: [gweight.storage, gbias.storage],
-          params: [channels, parts],
-          groups: groupsFor(channels, 64),
-        });
-        stream.release(partial);
-      }
       stream.dispatch({
         program: {
           label: "batchNormGrad",
           key: "batchNormGrad",
           shader: () => ({
             bindings: [
-              ...["x", "weight", "mean", "variance", "gy", "gweight", "gbias"].map((name) => reads(name, "f32")),
-              writes("gx", "f32"),
+              ...["x", "weight", "gy"].map((name) => reads(name, "f32")),
+              reads("partial", "vec2<f32>"),
+              ...["gx", "gweight", "gbias"].map((name) => writes(name, "f32")),
             ],
-            params: [...u32("size", "channels", "inner"), ...f32("share", "eps")],
-            threads: 64,
+            params: [...u32("channels", "inner", "count", "parts", "slices"), ...f32("share")],
+            threads: THREADS,
             body: `
-let i = group * 64u + thread;
-if (i >= p.size) { return; }
-let c = i / p.inner % p.channels;
-let inverse = 1.0 / sqrt(variance[c] + p.eps);
-let normalized = (x[i] - mean[c]) * inverse;
-gx[i] = weight[c] * inverse * (gy[i] - gbias[c] * p.share - normalized * (gweight[c] * p.share));`,
+let c = group / p.slices;
+if (c >= p.channels) { return; }
+var sums = vec2f(0.0);
+for (var part = 0u; part < p.parts; part++) { sums += partial[c * p.parts + part]; }
+if (thread == 0u && group % p.slices == 0u) {
+  gbias[c] = sums.x;
+  gweight[c] = sums.y;
+}
+let centre = partial[p.channels * p.parts + c].x;
+let inverse = partial[p.channels * p.parts + c].y;
+let scale = weight[c] * inverse;
+let offset = sums.x * p.share;
+let slope = sums.y * p.share * inverse;
+${eachOfSlice("gx[at] = scale * (gy[at] - offset - (x[at] - centre) * slope);")}`,
           }),
         },
-        inputs: [x, weight, mean, variance, gy, gweight, gbias].map(({ storage }) => storage),
-        outputs: [gx.storage],
-        params: [size, channels, inner, floatBits(1 / count), floatBits(eps)],
-        groups: groupsFor(size, 64),
+        inputs: [x.storage, weight.storage, gy.storage, partial],
+        outputs: [gx.storage, gweight.storage, gbias.storage],
+        shared: [gweight.storage, gbias.storage],
+        params: [channels, inner, count, parts, slices, floatBits(1 / count)],
+        groups: channels * slices,
       });
+      stream.release(partial);
     },
   },
 });

@@ -194,6 +194,7 @@ return b[o.x + k.x * ${s.places} + h / ${s.sh} * ${s.ow} + w / ${s.sw}];`,
         }),
         inputs: [gy.storage, x.storage],
         output: gw.storage,
+        forUpdate: true,
         size: sizeOf(gw.shape),
       });
     },

@@ -53,6 +53,8 @@ export interface Gemm<N extends string = string> {
   /** Storages bound as the arrays `a`, `b` and, where given, `bias`, indexed by z·m + row. */
   readonly inputs: readonly [GpuStorage, GpuStorage, (GpuStorage | undefined)?];
   readonly output: GpuStorage;
+  /** Whether the output may be the gradient of a parameter: see `Dispatch.shared`. */
+  readonly forUpdate?: boolean;
   /** Elements of the output. */
   readonly size: number;
 }
@@ -270,7 +272,7 @@ ${repeat(columnQuads, (q) =>
 };
 
 export const dispatchGemm = <N extends string>(stream: Stream, gemm: Gemm<N>): void => {
-  const { op, variant, m, n, k, batch, inputs, output, size } = gemm;
+  const { op, variant, m, n, k, batch, inputs, output, size, forUpdate } = gemm;
   const flops = 2 * m * n * k * batch;
   const small = flops <= SMALL;
   const chosen = small ? smallTile : tileFor(gemm);
@@ -296,6 +298,7 @@ export const dispatchGemm = <N extends string>(stream: Stream, gemm: Gemm<N>): v
     },
     inputs: inputs.filter((storage) => storage !== undefined),
     outputs: [target],
+    ...(forUpdate && { shared: [output] }),
     ...(small && { params: words }),
     groups: workgroups * parts,
   });

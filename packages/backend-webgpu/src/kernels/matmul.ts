@@ -48,6 +48,7 @@ export const matmulKernels = (stream: Stream): Pick<GpuKernels, "matmul"> => ({
       }),
       inputs: [a.storage, b.storage],
       output: y.storage,
+      forUpdate: true,
       size: batch * m * n,
     });
   },

@@ -143,6 +143,7 @@ const reduceInto = (
     },
     inputs: [x],
     outputs: [target],
+    shared: [y],
     params: [outputs, parts, count, chunk, ...nestWords(kept), ...nestWords(reduced)],
     groups: byWorkgroup ? outputs * parts : groupsFor(outputs * parts, threads),
   });
@@ -161,44 +162,40 @@ export const sumParts = (
   y: GpuStorage,
 ): void => reduceInto(stream, op, "sum", "f32", false, partial, reductionOf([parts, size], [0]), y);
 
-const mergeSource = `
-// Chan, Golub and LeVeque 1979: counts, means and sums of squared distances of two samples make those of both.
-fn merged(a: vec3f, b: vec3f) -> vec3f {
-  let n = a.x + b.x;
-  if (b.x == 0.0) { return a; }
-  let d = b.y - a.y;
-  return vec3f(n, a.y + d * (b.x / n), a.z + b.z + d * d * (a.x * b.x / n));
-}`;
-
 const momentsThreads = 256;
 
-/** Means and biased variances, by two passes over each part and a merge of the parts: never E[x²]-E[x]². */
-export const moments = (
+/** Means and sums of squared distances of parts of each channel: pairs [output, part], and how the parts were cut. */
+export interface MomentParts {
+  readonly partial: GpuStorage;
+  readonly parts: number;
+  readonly chunk: number;
+}
+
+const cut = ({ outputs, count }: Reduction): { readonly parts: number; readonly chunk: number } => {
+  const chunk = Math.ceil(count / partsFor(outputs, count, 4096));
+  return { parts: Math.ceil(count / chunk), chunk };
+};
+
+/** `names` are those of the results that `store` writes from `found` = (count, mean, sum of squared distances). */
+const dispatchMoments = (
   stream: Stream,
   op: string,
   x: GpuStorage,
   { kept, reduced, outputs, count }: Reduction,
-  mean: GpuStorage | null,
-  variance: GpuStorage,
+  { parts, chunk }: { readonly parts: number; readonly chunk: number },
+  { names, results, store }: { names: readonly string[]; results: readonly GpuStorage[]; store: string },
 ): void => {
-  const chunk = Math.ceil(count / partsFor(outputs, count, 4096));
-  const parts = Math.ceil(count / chunk);
   const ranks = [kept.shape.length, reduced.shape.length] as const;
-  const names = mean ? ["mean", "variance"] : ["variance"];
-  const results = mean ? [mean, variance] : [variance];
-  const store = (from: string): string =>
-    `${mean ? `mean[output] = ${from}.y; ` : ""}variance[output] = ${from}.z / ${from}.x;`;
   const loop = (body: string): string => `for (var e = begin + thread; e < end; e += ${momentsThreads}u) {
   ${nestOffsets(ranks[1], ["kat0"], "e", "r")}
   ${body}
 }`;
-  const partial = parts > 1 ? stream.scratch(outputs * parts * 8) : null;
   stream.dispatch({
     program: {
       label: op,
-      key: `moments/${ranks}/${names}/${parts > 1}`,
+      key: `moments/${ranks}/${names}`,
       shader: () => ({
-        bindings: [reads("x", "f32"), ...(partial ? ["partial"] : names).map((name) => writes(name, "f32"))],
+        bindings: [reads("x", "f32"), ...names.map((name) => writes(name, "f32"))],
         params: [
           ...u32("outputs", "parts", "count", "chunk"),
           ...nestParams(ranks[0], 1, "k"),
@@ -231,39 +228,76 @@ let distance = total(thread, rest);
 let m2 = total(thread, squares) - distance * (distance / n);
 let found = vec3f(n, centre + distance / n, relu(m2));
 if (thread == 0u) {
-  ${partial ? "partial[2u * group] = found.y; partial[2u * group + 1u] = found.z;" : store("found")}
+  ${store}
 }`,
       }),
     },
     inputs: [x],
-    outputs: partial ? [partial] : results,
+    outputs: results,
     params: [outputs, parts, count, chunk, ...nestWords(kept), ...nestWords(reduced)],
     groups: outputs * parts,
   });
-  if (!partial) return;
+};
+
+/**
+ * The first of two passes to means and variances, never E[x²]-E[x]²; `mergeParts` is the second. The caller releases
+ * `partial`.
+ */
+export const momentParts = (stream: Stream, op: string, x: GpuStorage, reduction: Reduction): MomentParts => {
+  const { parts, chunk } = cut(reduction);
+  const partial = stream.scratch(reduction.outputs * parts * 8);
+  const store = "partial[2u * group] = found.y; partial[2u * group + 1u] = found.z;";
+  dispatchMoments(stream, op, x, reduction, { parts, chunk }, { names: ["partial"], results: [partial], store });
+  return { partial, parts, chunk };
+};
+
+/** `mergeParts(output)`: (count, mean, sum of squared distances). It reads `partial`, `p.parts`, `p.chunk`, `p.count`. */
+export const mergeParts = `
+// Chan, Golub and LeVeque 1979: counts, means and sums of squared distances of two samples make those of both.
+fn merged(a: vec3f, b: vec3f) -> vec3f {
+  let n = a.x + b.x;
+  if (b.x == 0.0) { return a; }
+  let d = b.y - a.y;
+  return vec3f(n, a.y + d * (b.x / n), a.z + b.z + d * d * (a.x * b.x / n));
+}
+fn mergeParts(output: u32) -> vec3f {
+  var found = vec3f(0.0);
+  for (var part = 0u; part < p.parts; part++) {
+    let at = 2u * (output * p.parts + part);
+    let n = f32(min(p.chunk, p.count - part * p.chunk));
+    found = merged(found, vec3f(n, partial[at], partial[at + 1u]));
+  }
+  return found;
+}`;
+
+/** Biased variances. */
+const variances = (stream: Stream, x: GpuStorage, reduction: Reduction, variance: GpuStorage): void => {
+  const { outputs, count } = reduction;
+  const store = "variance[output] = found.z / found.x;";
+  const op = "variance";
+  if (cut(reduction).parts === 1) {
+    dispatchMoments(stream, op, x, reduction, cut(reduction), { names: ["variance"], results: [variance], store });
+    return;
+  }
+  const { partial, parts, chunk } = momentParts(stream, op, x, reduction);
   stream.dispatch({
     program: {
       label: op,
-      key: `moments-merge/${names}`,
+      key: "moments-merge",
       shader: () => ({
-        bindings: [reads("partial", "f32"), ...names.map((name) => writes(name, "f32"))],
+        bindings: [reads("partial", "f32"), writes("variance", "f32")],
         params: u32("outputs", "parts", "count", "chunk"),
         threads: 64,
-        declarations: mergeSource,
+        declarations: mergeParts,
         body: `
 let output = group * 64u + thread;
 if (output >= p.outputs) { return; }
-var found = vec3f(0.0);
-for (var part = 0u; part < p.parts; part++) {
-  let at = 2u * (output * p.parts + part);
-  let n = f32(min(p.chunk, p.count - part * p.chunk));
-  found = merged(found, vec3f(n, partial[at], partial[at + 1u]));
-}
-${store("found")}`,
+let found = mergeParts(output);
+${store}`,
       }),
     },
     inputs: [partial],
-    outputs: results,
+    outputs: [variance],
     params: [outputs, parts, count, chunk],
     groups: groupsFor(outputs, 64),
   });
@@ -278,6 +312,6 @@ export const reduceKernels = (stream: Stream): Pick<GpuKernels, "reduce" | "vari
 
   variance: {
     run: ({ inputs: [x], outputs: [y], attrs: { axes } }) =>
-      moments(stream, "variance", x.storage, reductionOf(x.shape, axes), null, y.storage),
+      variances(stream, x.storage, reductionOf(x.shape, axes), y.storage),
   },
 });

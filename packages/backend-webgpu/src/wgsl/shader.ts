@@ -1,7 +1,7 @@
 /** Compute shaders from their parts. */
 
 /** Element types of storage buffers. int32, uint8 and bool are all held as i32. */
-export type Element = "f32" | "i32" | "u32" | "vec4<f32>" | "vec4<i32>" | "atomic<u32>";
+export type Element = "f32" | "i32" | "u32" | "vec2<u32>" | "vec2<f32>" | "vec4<f32>" | "vec4<i32>" | "atomic<u32>";
 
 export interface Binding {
   readonly name: string;
@@ -9,10 +9,10 @@ export interface Binding {
   readonly access: "read" | "read_write";
 }
 
-/** A field of the uniform `p`: 32 bits each. */
+/** A field of the uniform `p`: 32 bits each; a table comes first. */
 export interface Param {
   readonly name: string;
-  readonly type: "u32" | "i32" | "f32";
+  readonly type: "u32" | "i32" | "f32" | `array<vec4<u32>, ${number}>`;
 }
 
 export interface Shader {
@@ -36,10 +36,19 @@ export const writes = (name: string, element: Element): Binding => ({ name, elem
 export const u32 = (...names: readonly string[]): Param[] => names.map((name) => ({ name, type: "u32" }));
 export const i32 = (...names: readonly string[]): Param[] => names.map((name) => ({ name, type: "i32" }));
 export const f32 = (...names: readonly string[]): Param[] => names.map((name) => ({ name, type: "f32" }));
+/** Rows of four words. */
+export const tableOf = (name: string, rows: number): Param => ({ name, type: `array<vec4<u32>, ${rows}>` });
 
 /** `text` for each i in 0 … count - 1. */
 export const repeat = (count: number, text: (i: number) => string, separator = "\n"): string =>
   Array.from({ length: count }, (_, i) => text(i)).join(separator);
+
+/** Bytes of `p`; a struct ends at a multiple of its largest field's alignment. */
+export const paramBytes = (params: readonly Param[]): number =>
+  params.reduce(
+    (bytes, { type }) => bytes + (type.startsWith("array") ? 16 * Number(/(\d+)>$/.exec(type)?.[1]) : 4),
+    0,
+  );
 
 /** Source of a whole module with the entry point `main`. */
 export const moduleSource = ({ bindings, params = [], threads, declarations = "", body }: Shader): string => `
