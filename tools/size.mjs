@@ -12,6 +12,16 @@ const budgets = [
   { what: "backend-wasm", code: 'export * from "./packages/backend-wasm/dist/index.js"', kib: 46 },
   { what: "backend-webgpu", code: 'export * from "./packages/backend-webgpu/dist/index.js"', kib: 26 },
   { what: "backend-tfjs, without tfjs", code: 'export * from "./packages/backend-tfjs/dist/index.js"', kib: 22 },
+  { what: "nn", code: 'export * from "./packages/nn/dist/index.js"', kib: 8 },
+  { what: "optim", code: 'export * from "./packages/optim/dist/index.js"', kib: 9 },
+  { what: "optim, one of it", code: 'export { sgd } from "./packages/optim/dist/index.js"', kib: 3 },
+  { what: "models", code: 'export * from "./packages/models/dist/index.js"', kib: 16 },
+  { what: "models, one of them", code: 'export { resnet20 } from "./packages/models/dist/index.js"', kib: 2 },
+  { what: "data", code: 'export * from "./packages/data/dist/index.js"', kib: 11 },
+  { what: "checkpoint", code: 'export * from "./packages/checkpoint/dist/index.js"', kib: 10 },
+  { what: "train", code: 'export * from "./packages/train/dist/index.js"', kib: 10 },
+  { what: "visualize", code: 'export * from "./packages/visualize/dist/index.js"', kib: 12 },
+  { what: "matlab", code: 'export * from "./packages/matlab/dist/index.js"', kib: 9 },
 ];
 
 /**
@@ -27,6 +37,7 @@ const sizeOf = async (code) => {
     write: false,
     format: "esm",
     platform: "neutral",
+    mainFields: ["module", "main"],
     target: "es2022",
     logLevel: "silent",
   });
