@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -72,18 +73,8 @@ const reason = existsSync(join(cache, "test_batch.bin")) ? "" : ` (skipped: CIFA
 test.skipIf(reason !== "")(
   `real data: a few steps, and all test images${reason}`,
   async () => {
-    const args = [
-      "--epochs",
-      "0.005",
-      "--batch-size",
-      "16",
-      "--seed",
-      "3",
-      "--offline",
-      "--json",
-      "--out",
-      newFolder(),
-    ];
+    const out = newFolder();
+    const args = ["--epochs", "0.005", "--batch-size", "16", "--seed", "3", "--offline", "--json", "--out", out];
     const { code, stdout, stderr } = await start([main, ...args]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const events = eventsOf(stdout);
@@ -92,7 +83,39 @@ test.skipIf(reason !== "")(
     expect(end).toMatchObject({ backend: "wasm", seed: 3, steps: 15, data: "cifar10/train", testImages: 10_000 });
     for (const key of ["testAccuracy", "trainSeconds", "imagesPerSecond", "epochs", "trainLoss"])
       expect(end[key]).toBeGreaterThan(0);
-    expect(existsSync(end["weights"] as string)).toBe(true);
+    for (const name of ["weights.safetensors", "report.html", "metrics.jsonl", "summary.json"])
+      expect(readdirSync(out)).toContain(name);
+
+    const again = await start([main, "eval", out, "--offline", "--json"]);
+    expect(eventsOf(again.stdout)).toMatchObject([{ event: "eval", accuracy: end["testAccuracy"], images: 10_000 }]);
+    const { code: verified } = await start([main, "data", "verify"]);
+    expect(verified).toBe(0);
+  },
+  timeout,
+);
+
+test(
+  "--fast-dev-run goes through every stage",
+  async () => {
+    const args = [main, "--synthetic", "--preset", "lenet5", "--fast-dev-run", "--json", "--out", newFolder()];
+    const { code, stdout } = await start(args);
+    expect(code).toBe(0);
+    expect(eventsOf(stdout).map(({ event }) => event)).toEqual(["start", "epoch", "validation", "end"]);
+  },
+  timeout,
+);
+
+test(
+  "--ui serves a page while it trains",
+  async () => {
+    const args = [main, "--synthetic", "--preset", "lenet5", "--epochs", "1", "--ui", "--out", newFolder()];
+    let page: Promise<string> | undefined;
+    const { code, stderr } = await start(args, (_, text, stream) => {
+      const [, url] = /live page: (http:\/\/127\.0\.0\.1:\S+)/.exec(text) ?? [];
+      if (stream === "stderr" && url !== undefined) page ??= fetch(url).then((response) => response.text());
+    });
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(await page).toContain("<html");
   },
   timeout,
 );
@@ -104,7 +127,7 @@ describe("bad input", () => {
     expect(stderr).toContain("Did you mean --epochs?");
   });
 
-  test("damaged data: exit code 3, the file named, the error in JSON too", async () => {
+  test("damaged data: exit code 3, the file named, the error in JSON too, and no run", async () => {
     const data = newFolder();
     mkdirSync(data);
     writeFileSync(join(data, "data_batch_1.bin"), "");
@@ -116,7 +139,7 @@ describe("bad input", () => {
     expect(eventsOf(stdout)).toEqual([
       { event: "error", kind: "data", message: expect.stringContaining("data_batch_1.bin has sha256") },
     ]);
-    expect(readdirSync(out)).toEqual([]);
+    expect(existsSync(out)).toBe(false);
   });
 
   test("a backend that is not there: exit code 4", async () => {
@@ -125,46 +148,63 @@ describe("bad input", () => {
     expect(stderr).toContain("did you mean cpu?");
   });
 
-  test("a file where the weights should go: exit code 5", async () => {
+  test("a file where the run should go: exit code 5", async () => {
     const out = newFolder();
     writeFileSync(out, "");
     const { code, stderr } = await start([main, "--synthetic", "--out", out]);
     expect(code).toBe(5);
     expect(stderr).toContain(`cannot write to the folder ${out}`);
   });
+
+  test("a run that is not there: exit code 8, in JSON too", async () => {
+    const { code, stdout } = await start([main, "--resume", newFolder(), "--json"]);
+    expect(code).toBe(8);
+    expect(eventsOf(stdout)).toMatchObject([{ event: "error", kind: "run" }]);
+  });
 });
 
-describe("stopped", () => {
-  const endless = ["--synthetic", "--json", "--epochs", "1000"];
+const small = ["--synthetic", "--preset", "lenet5", "--json"];
 
-  /** Once, at the first line: the process hears of it after its first step. */
-  const atStart = (act: (child: ReturnType<typeof spawn>) => void): Watch => {
-    let done = false;
-    return (child, text, stream) => {
-      if (done || stream !== "stdout" || !text.includes("\n")) return;
-      done = true;
+const stepsIn = (run: string): number => {
+  const file = join(run, "metrics.jsonl");
+  return existsSync(file) ? readFileSync(file, "utf8").split('{"event":"step"').length - 1 : 0;
+};
+
+/** Once, when the run has so many steps behind it. */
+const atStep = (run: string, steps: number, act: (child: ReturnType<typeof spawn>) => void): Watch => {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  return (child) => {
+    if (timer !== undefined) return;
+    timer = setInterval(() => {
+      if (stepsIn(run) < steps) return;
+      clearInterval(timer);
       act(child);
-    };
+    }, 5);
+    child.once("close", () => clearInterval(timer));
   };
+};
+
+describe("stopped", () => {
+  const endless = [...small, "--epochs", "1000"];
 
   // Windows has no signals: a process is ended.
   test.skipIf(process.platform === "win32").each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)(
-    "by %s: finishes its step, saves, exit code %i",
+    "by %s: finishes its step, saves, says how to go on, exit code %i",
     async (signal, expected) => {
       const out = newFolder();
-      const stop = atStart((child) => child.kill(signal));
+      const stop = atStep(out, 1, (child) => child.kill(signal));
       const { code, stdout, stderr } = await start([main, ...endless, "--out", out], stop);
       expect(code).toBe(expected);
       expect(stderr).toBe(`${signal}: stopping after this step; once more to leave at once\n`);
       const last = eventsOf(stdout).at(-1) as Record<string, unknown>;
       expect(last).toMatchObject({
         event: "interrupted",
-        weights: join(out, "fast70-wasm-seed0-interrupted.safetensors"),
+        weights: join(out, "weights.safetensors"),
+        resume: `npm run cifar10 -- train --resume ${out}`,
       });
-      expect(readdirSync(out)).toEqual(["fast70-wasm-seed0-interrupted.safetensors"]);
       const { tensors } = await loadSafetensors(last["weights"] as string);
       expect(await weightsSha256(tensors)).toBe(last["weightsSha256"]);
     },
@@ -176,14 +216,16 @@ describe("stopped", () => {
     async () => {
       const out = newFolder();
       // The first step of this takes seconds, and is to be left in its middle.
-      const args = [main, ...endless, "--preset", "fast70", "--batch-size", "1024", "--out", out];
+      const args = [main, "--synthetic", "--json", "--preset", "fast70", "--batch-size", "1024", "--out", out];
       const { code, stdout, stderr } = await start(args, (child, text, stream) => {
-        if (text.endsWith(stream === "stdout" ? '"data":"synthetic/train"}\n' : "at once\n")) child.kill("SIGINT");
+        if (text.endsWith(stream === "stdout" ? "}\n" : "at once\n")) child.kill("SIGINT");
       });
       expect(code).toBe(130);
       expect(stderr).toBe("SIGINT: stopping after this step; once more to leave at once\n");
       expect(eventsOf(stdout).map(({ event }) => event)).toEqual(["start"]);
-      expect(readdirSync(out)).toEqual([]);
+      expect(readdirSync(out)).not.toContain("weights.safetensors");
+      for (const line of readFileSync(join(out, "metrics.jsonl"), "utf8").trimEnd().split("\n"))
+        expect(JSON.parse(line)).toHaveProperty("event");
     },
     timeout,
   );
@@ -192,17 +234,17 @@ describe("stopped", () => {
     "by a reader that closes standard output: saves, exit code 141",
     async () => {
       const out = newFolder();
-      const close = atStart((child) => child.stdout?.destroy());
+      const close = atStep(out, 1, (child) => child.stdout?.destroy());
       const { code, stderr } = await start([main, ...endless, "--out", out], close);
       expect(code).toBe(141);
       expect(stderr).toBe("standard output was closed: stopping\n");
-      expect(readdirSync(out)).toEqual(["fast70-wasm-seed0-interrupted.safetensors"]);
+      expect(readdirSync(out)).toContain("weights.safetensors");
     },
     timeout,
   );
 
   test.runIf(existsSync("/dev/full"))(
-    "by a full disk under standard output: saves, exit code 5",
+    "by a full disk under standard output: leaves a run to go on with, exit code 5",
     async () => {
       const out = newFolder();
       const full = openSync("/dev/full", "w");
@@ -210,8 +252,38 @@ describe("stopped", () => {
       closeSync(full);
       expect(code).toBe(5);
       expect(stderr).toContain("cannot write to standard output: ENOSPC");
-      expect(readdirSync(out)).toEqual(["fast70-wasm-seed0-interrupted.safetensors"]);
+      const resumed = await start([main, "--resume", out, "--max-time", "0.1s", "--json"]);
+      expect(resumed.code).toBe(0);
     },
     timeout,
+  );
+
+  test.skipIf(process.platform === "win32")(
+    "by kill -9, again and again: the weights come to what they would have been",
+    async () => {
+      const args = [...small, "--epochs", "1", "--batch-size", "32", "--save-every", "4"];
+      const whole = await start([main, ...args, "--out", newFolder()]);
+      const expected = eventsOf(whole.stdout).at(-1) as Record<string, unknown>;
+      const out = newFolder();
+      let steps = 0;
+      for (let kills = 0; ; kills++) {
+        const line = kills === 0 ? [main, ...args, "--out", out] : [main, "--resume", out, "--json"];
+        // Every time a little further on, wherever that is.
+        const kill = atStep(out, steps + 9, (child) => child.kill("SIGKILL"));
+        const { code, stdout } = await start(line, kills < 3 ? kill : undefined);
+        steps = stepsIn(out);
+        if (code === null) continue;
+        expect(code).toBe(0);
+        expect(kills).toBeGreaterThan(0);
+        expect(eventsOf(stdout).at(-1)).toMatchObject({
+          event: "end",
+          weightsSha256: expected["weightsSha256"],
+          testAccuracy: expected["testAccuracy"],
+          trainLoss: expected["trainLoss"],
+        });
+        return;
+      }
+    },
+    2 * timeout,
   );
 });

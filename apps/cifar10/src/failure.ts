@@ -3,9 +3,10 @@ import { CheckpointError } from "@striate/checkpoint";
 import { BackendLostError, KernelError, OutOfMemoryError } from "@striate/core";
 import { DataError } from "@striate/data";
 import { TrainingError } from "@striate/train";
+import { ConfigError } from "./config/resolve.js";
 import type { Exit } from "./exit-codes.js";
-import { UsageError } from "./options.js";
 import { OutputError } from "./output.js";
+import { RunError } from "./runs.js";
 
 /** What a failed run comes to. */
 export interface Failure {
@@ -16,22 +17,34 @@ export interface Failure {
 }
 
 const exits: readonly (readonly [new (...args: never[]) => Error, Exit])[] = [
-  [UsageError, "usage"],
+  [ConfigError, "usage"],
   [DataError, "data"],
   [BackendChoiceError, "backend"],
   [BackendLostError, "backend"],
   [OutOfMemoryError, "backend"],
   [KernelError, "backend"],
   [OutputError, "output"],
+  [RunError, "run"],
   [CheckpointError, "output"],
   [TrainingError, "training"],
 ];
 
-const isOutOfHeap = (error: unknown): boolean =>
-  error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_WORKER_OUT_OF_MEMORY";
+/** Codes that say more than the type of the error. */
+const exitsByCode: Readonly<Record<string, Exit>> = {
+  ERR_WORKER_OUT_OF_MEMORY: "backend",
+  "run-locked": "run",
+  "run-missing": "run",
+  "run-exists": "run",
+};
+
+const exitOf = (error: unknown): Exit => {
+  if (!(error instanceof Error)) return "internal";
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  return exitsByCode[code] ?? exits.find(([type]) => error instanceof type)?.[1] ?? "internal";
+};
 
 export const failureOf = (error: unknown): Failure => {
-  const exit = isOutOfHeap(error) ? "backend" : (exits.find(([type]) => error instanceof type)?.[1] ?? "internal");
+  const exit = exitOf(error);
   const message = error instanceof Error ? error.message : String(error);
   const detail = exit === "internal" && error instanceof Error ? (error.stack ?? message) : message;
   return { exit, message, detail };

@@ -1,40 +1,96 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { CommandLineExit } from "./cli.js";
+import { parseCommandLine } from "./command-line.js";
+import { commands } from "./commands/index.js";
 import { createDisplay, type Display } from "./display.js";
 import { type Exit, exitCodes } from "./exit-codes.js";
 import { type Failure, failureOf } from "./failure.js";
-import type { Job, Message, Stop } from "./messages.js";
-import { CommandLineExit, parseOptions } from "./options.js";
+import type { Job, Message, Order } from "./messages.js";
+import type { Ui } from "./ui/index.js";
 
 const signals = { SIGINT: "interrupted", SIGTERM: "terminated" } as const;
 
-/** Shows what the worker tells. Resolves when it is gone, with its failure if there was one. */
-const work = async (worker: Worker, display: Display): Promise<Failure | null> => {
-  let failure: Failure | null = failureOf(new Error("the worker ended without a result"));
+/** Shows what the worker tells. Resolves when it is gone, with its exit or its failure. */
+const work = async (worker: Worker, display: Display, ui: Ui | undefined): Promise<Exit | Failure> => {
+  let result: Exit | Failure = failureOf(new Error("the worker ended without a result"));
   worker.on("message", (message: Message) => {
-    if (message.type === "event") display.event(message.event, message.text);
-    else if (message.type === "notice") display.notice(message.text);
-    else if (message.type === "progress") display.progress(message.progress);
-    else failure = message.type === "failed" ? message.failure : null;
+    switch (message.type) {
+      case "event":
+        display.event(message.event, message.text);
+        break;
+      case "notice":
+        display.notice(message.text);
+        break;
+      case "progress":
+        display.progress(message.progress);
+        break;
+      case "ui":
+        ui?.message(message.message);
+        break;
+      case "metric":
+        ui?.metric(message.metric as Parameters<Ui["metric"]>[0]);
+        break;
+      default:
+        result = message.type === "failed" ? message.failure : message.exit;
+    }
   });
   try {
     await once(worker, "exit");
-    return failure;
+    return result;
   } catch (error) {
     return failureOf(error);
   }
 };
 
-const main = async (): Promise<Exit> => {
-  const options = parseOptions(process.argv.slice(2), process.env);
-  const { stdout, stderr } = process;
-  const display = createDisplay(process, {
-    json: options.json,
-    interactive: stderr.isTTY && process.env["TERM"] !== "dumb",
-    colors: stderr.isTTY && stderr.hasColors(),
+const fail = (display: Display, json: boolean, { exit, message, detail }: Failure): Exit => {
+  if (json) display.event({ event: "error", kind: exit, message }, "");
+  display.error(detail);
+  return exit;
+};
+
+/** A page without its server is dead, so this stays until somebody has looked. */
+const untilInterrupted = (display: Display, ui: Ui): Promise<void> => {
+  display.notice(`the page stays at ${ui.url} until Ctrl-C`);
+  return new Promise((resolve) => {
+    for (const signal of Object.keys(signals)) process.removeAllListeners(signal).once(signal, () => resolve());
   });
-  const job: Job = { options, colors: stdout.isTTY && stdout.hasColors() };
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: job });
+};
+
+const main = async (): Promise<Exit> => {
+  const { stdout, stderr } = process;
+  const args = process.argv.slice(2);
+  const displayFor = (json: boolean): Display =>
+    createDisplay(process, {
+      json,
+      interactive: stderr.isTTY && process.env["TERM"] !== "dumb",
+      colors: stderr.isTTY && stderr.hasColors(),
+    });
+  const parsed = await parseCommandLine(args, process.env).catch((error: unknown) => {
+    // A run that is to be gone on with is looked for while parsing.
+    if (error instanceof CommandLineExit) throw error;
+    return failureOf(error);
+  });
+  if ("exit" in parsed) return fail(displayFor(args.includes("--json")), args.includes("--json"), parsed);
+  const { name, options } = parsed;
+  const display = displayFor(options.json);
+
+  const definition = await commands[name]();
+  const head = definition.ui?.(options);
+  let worker: Worker | undefined;
+  const order = (given: Order): void => worker?.postMessage(given);
+  let ui: Ui | undefined;
+  if (head) {
+    const { openUi } = await import("./ui/index.js");
+    try {
+      ui = await openUi({ ...head, onRequest: (request) => order({ type: "ui", request }) });
+    } catch (error) {
+      return fail(display, options.json, failureOf(error));
+    }
+    display.notice(`live page: ${ui.url}`);
+  }
+  const job: Job = { command: name, options, colors: stdout.isTTY && stdout.hasColors(), ui: ui !== undefined };
+  worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: job });
 
   let stoppedBy: Exit | undefined;
   /** The first reason counts. */
@@ -44,7 +100,7 @@ const main = async (): Promise<Exit> => {
     // The last line may be the one that cannot be written: then all else is done already.
     process.exitCode = exitCodes[exit].code;
     display.notice(why);
-    worker.postMessage("stop" satisfies Stop);
+    order({ type: "stop" });
   };
   for (const [signal, exit] of Object.entries(signals))
     process.on(signal, () => {
@@ -63,12 +119,13 @@ const main = async (): Promise<Exit> => {
   // Nothing depends on what is said there.
   stderr.on("error", () => {});
 
-  const failure = await work(worker, display);
+  const result = await work(worker, display, ui);
   display.clear();
-  if (failure === null) return stoppedBy ?? "ok";
-  const { exit, message, detail } = failure;
-  if (options.json) display.event({ event: "error", kind: exit, message }, "");
-  display.error(detail);
+  const exit = typeof result === "string" ? (stoppedBy ?? result) : fail(display, options.json, result);
+  if (ui) {
+    if (stderr.isTTY && stoppedBy === undefined) await untilInterrupted(display, ui);
+    await ui.close();
+  }
   return exit;
 };
 

@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { expectReplaceable, OutputError, prepareOutput } from "./output.js";
+import { OutputError, prepareOutput, prepareRunFolder } from "./output.js";
+import { RunError } from "./runs.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "striate-output-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -35,15 +36,19 @@ describe("prepareOutput", () => {
   });
 });
 
-describe("expectReplaceable", () => {
-  test("a file, or none, can be replaced", async () => {
-    writeFileSync(join(scratch, "old"), "");
-    await expectReplaceable(join(scratch, "old"));
-    await expectReplaceable(join(scratch, "none"));
+describe("prepareRunFolder", () => {
+  test("takes an empty folder and one that is not there, and makes nothing", async () => {
+    mkdirSync(join(scratch, "empty"));
+    await prepareRunFolder(join(scratch, "empty"));
+    await prepareRunFolder(join(scratch, "new/run"));
+    expect(readdirSync(join(scratch, "empty"))).toEqual([]);
+    expect(readdirSync(join(scratch, "new"))).toEqual([]);
   });
 
-  test("a folder cannot", async () => {
-    mkdirSync(join(scratch, "net.safetensors"));
-    await expect(expectReplaceable(join(scratch, "net.safetensors"))).rejects.toThrow(/is a folder/);
+  test("refuses a folder with something in it, and a file", async () => {
+    mkdirSync(join(scratch, "full"));
+    writeFileSync(join(scratch, "full", "x"), "");
+    await expect(prepareRunFolder(join(scratch, "full"))).rejects.toThrow(RunError);
+    await expect(prepareRunFolder(join(scratch, "full", "x"))).rejects.toThrow(OutputError);
   });
 });

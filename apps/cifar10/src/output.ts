@@ -1,5 +1,6 @@
-import { mkdir, mkdtemp, rmdir, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { RunError } from "./runs.js";
 
 /** What was trained cannot be written where it should go. */
 export class OutputError extends Error {
@@ -41,8 +42,13 @@ export const prepareOutput = async (folder: string): Promise<void> => {
   }
 };
 
-/** @throws OutputError if a folder has the name of the file, which could then not take its place. */
-export const expectReplaceable = async (file: string): Promise<void> => {
-  const found = await stat(file).catch(() => undefined);
-  if (found?.isDirectory()) throw new OutputError(`cannot write ${file}: it is a folder`);
+/** As `prepareOutput`, for the folder of a run that is yet to be made: an empty one, or none. @throws OutputError, RunError */
+export const prepareRunFolder = async (folder: string): Promise<void> => {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw new OutputError(`cannot write to the folder ${folder}: ${(error as Error).message}`, { cause: error });
+  });
+  if (names !== undefined && names.length > 0)
+    throw new RunError(`${folder} is not empty; a new run wants a folder of its own, --resume goes on with one`);
+  await prepareOutput(names === undefined ? dirname(folder) : folder);
 };

@@ -1,6 +1,12 @@
+import type { Callback, Control, StepReport } from "@striate/train";
 import { describe, expect, test } from "vitest";
 import type { Event, Progress, Reporter } from "./reporter.js";
-import { trainingReports } from "./training-reports.js";
+import { epochReports, progressLine } from "./training-reports.js";
+
+const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined };
+
+const hear = ({ onStep }: Callback, report: Partial<StepReport>): void =>
+  void onStep?.({ epoch: 0, step: 0, batch: 0, images: 10, loss: 1, correct: 0, skipped: false, ...report }, control);
 
 const setup = (epochs: number, steps: number) => {
   const events: Event[] = [];
@@ -14,14 +20,19 @@ const setup = (epochs: number, steps: number) => {
     },
     progress: (progress) => void lines.push(progress),
   };
-  return { events, texts, lines, callback: trainingReports(reporter, epochs, steps) };
+  return {
+    events,
+    texts,
+    lines,
+    callback: { ...progressLine(reporter, epochs, steps), ...epochReports(reporter, epochs) },
+  };
 };
 
 describe("the progress line", () => {
   test("counts the steps of all epochs, and names the one that runs", () => {
     const { lines, callback } = setup(2.5, 5);
-    callback.onStep?.({ epoch: 0, step: 0, images: 10, loss: 2, correct: 1 });
-    callback.onStep?.({ epoch: 2, step: 4, images: 10, loss: 2, correct: 1 });
+    hear(callback, { epoch: 0, step: 0, images: 10, loss: 2, correct: 1 });
+    hear(callback, { epoch: 2, step: 4, images: 10, loss: 2, correct: 1 });
     expect(lines).toMatchObject([
       { phase: "training", label: "epoch 1/3", done: 1, total: 5 },
       { phase: "training", label: "epoch 3/3", done: 5, total: 5 },
@@ -30,22 +41,25 @@ describe("the progress line", () => {
 
   test("has the loss first, then the accuracy, then the speed", () => {
     const { lines, callback } = setup(1, 5);
-    callback.onStep?.({ epoch: 0, step: 0, images: 10, loss: 2.34567, correct: 1 });
+    hear(callback, { epoch: 0, step: 0, images: 10, loss: 2.34567, correct: 1 });
     expect(lines[0]?.details?.slice(0, 2)).toEqual(["loss 2.346", "accuracy 10.0 %"]);
     expect(lines[0]?.details?.[2]).toMatch(/^\d+ images\/s$/);
   });
 
   test("smooths: a step counts for a twentieth", () => {
     const { lines, callback } = setup(1, 5);
-    callback.onStep?.({ epoch: 0, step: 0, images: 10, loss: 1, correct: 0 });
-    callback.onStep?.({ epoch: 0, step: 1, images: 10, loss: 2, correct: 10 });
+    hear(callback, { epoch: 0, step: 0, images: 10, loss: 1, correct: 0 });
+    hear(callback, { epoch: 0, step: 1, images: 10, loss: 2, correct: 10 });
     expect(lines[1]?.details?.slice(0, 2)).toEqual(["loss 1.050", "accuracy 5.0 %"]);
   });
 });
 
 test("an epoch is a line for people and an event for programs", () => {
   const { events, texts, callback } = setup(1.5, 6);
-  callback.onEpoch?.({ epoch: 1, steps: 2, images: 256, loss: 1.23456, accuracy: 0.5678, seconds: 0.5 });
+  callback.onEpoch?.(
+    { skipped: 0, epoch: 1, steps: 2, images: 256, loss: 1.23456, accuracy: 0.5678, seconds: 0.5 },
+    control,
+  );
   expect(events).toEqual([
     {
       event: "epoch",

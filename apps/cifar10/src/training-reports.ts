@@ -14,12 +14,8 @@ const average = (): ((value: number) => number) => {
   };
 };
 
-/** The progress line, and a line an epoch. */
-export const trainingReports = (
-  reporter: Pick<Reporter, "event" | "progress">,
-  epochs: number,
-  totalSteps: number,
-): Callback => {
+/** The progress line: what the last steps came to. */
+export const progressLine = (reporter: Pick<Reporter, "progress">, epochs: number, totalSteps: number): Callback => {
   const all = Math.ceil(epochs);
   const started = performance.now();
   const meanLoss = average();
@@ -41,14 +37,28 @@ export const trainingReports = (
         ],
       });
     },
-    onEpoch: ({ epoch, loss, accuracy, images, steps, seconds }) => {
+  };
+};
+
+/** An event and a line of text for each epoch and each validation. */
+export const epochReports = (reporter: Pick<Reporter, "event">, epochs: number): Callback => {
+  const all = Math.ceil(epochs);
+  return {
+    onEpoch: ({ epoch, loss, accuracy, images, steps, skipped, seconds }) => {
       const imagesPerSecond = images / seconds;
+      const figures = { steps, trainLoss: loss, trainAccuracy: accuracy, imagesPerSecond, seconds };
       reporter.event(
-        { event: "epoch", epoch: epoch + 1, steps, trainLoss: loss, trainAccuracy: accuracy, imagesPerSecond, seconds },
+        { event: "epoch", epoch: epoch + 1, ...figures, ...(skipped > 0 && { skipped }) },
         ({ dim }) =>
           `epoch ${epoch + 1}/${all}: loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)} ` +
-          dim(`(${Math.round(imagesPerSecond)} images/s, ${seconds.toFixed(1)} s)`),
+          dim(`(${Math.round(imagesPerSecond)} images/s, ${seconds.toFixed(1)} s)`) +
+          (skipped > 0 ? `; ${skipped} steps were not finite and made no update` : ""),
       );
     },
+    onValidation: ({ epoch, step, loss, accuracy, images }) =>
+      reporter.event(
+        { event: "validation", epoch: epoch + 1, step, loss, accuracy, images },
+        () => `  validation: loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)} on ${images} images held out`,
+      ),
   };
 };

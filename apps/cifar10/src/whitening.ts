@@ -19,7 +19,11 @@ export const whiteningFilters = (dataset: ImageDataset, images = 5000, eps = 5e-
   const count = Math.min(images, dataset.count);
   const tables = mean.map((m, c) => Float64Array.from({ length: 256 }, (_, v) => (v / 255 - m) / (std[c] as number)));
   const sums = new Float64Array(length * length);
-  const patch = new Float64Array(length);
+  /** Where value k of the first patch of an image lies: channel by channel, row by row. */
+  const offsets = Int32Array.from(
+    { length },
+    (_, k) => Math.floor(k / (size * size)) * plane + (Math.floor(k / size) % size) * width + (k % size),
+  );
   const image = new Float64Array(channels * plane);
   for (let i = 0; i < count; i++) {
     for (let c = 0; c < channels; c++)
@@ -27,20 +31,17 @@ export const whiteningFilters = (dataset: ImageDataset, images = 5000, eps = 5e-
         const byte = dataset.images[(i * channels + c) * plane + p] as number;
         image[c * plane + p] = (tables[c] as Float64Array)[byte] as number;
       }
-    for (let y = 0; y + size <= height; y++)
-      for (let x = 0; x + size <= width; x++) {
-        for (let k = 0; k < length; k++) {
-          const c = Math.floor(k / (size * size));
-          const row = y + (Math.floor(k / size) % size);
-          patch[k] = image[c * plane + row * width + x + (k % size)] as number;
-        }
-        for (let a = 0; a < length; a++) {
-          const value = patch[a] as number;
-          for (let b = a; b < length; b++) {
-            const at = a * length + b;
-            sums[at] = (sums[at] as number) + value * (patch[b] as number);
+    // Pair by pair, patch by patch: a sum in a local variable is several times as fast as one in an array.
+    for (let a = 0; a < length; a++)
+      for (let b = a; b < length; b++) {
+        const [left, right] = [offsets[a] as number, offsets[b] as number];
+        let sum = sums[a * length + b] as number;
+        for (let y = 0; y + size <= height; y++)
+          for (let x = 0; x + size <= width; x++) {
+            const at = y * width + x;
+            sum += (image[left + at] as number) * (image[right + at] as number);
           }
-        }
+        sums[a * length + b] = sum;
       }
   }
   const patches = count * (height - size + 1) * (width - size + 1);

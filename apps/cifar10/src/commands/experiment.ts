@@ -1,0 +1,84 @@
+import { join } from "node:path";
+import { createBackend } from "@striate/backends";
+import { type CommonOptions, createCommand, parseWith, readPath } from "../cli.js";
+import { compareRuns, comparisonText } from "../comparison.js";
+import { ConfigError } from "../config/resolve.js";
+import type { Config } from "../config/schema.js";
+import { prepareRunFolder } from "../output.js";
+import { writeComparison } from "../report/index.js";
+import { runName, runsFolder } from "../runs.js";
+import { trainOnce } from "../training/train.js";
+import type { CommandDefinition } from "./command.js";
+import { configHelp, configOf, withConfigOptions } from "./config-options.js";
+
+export interface ExperimentOptions extends CommonOptions {
+  /** One a run. */
+  readonly configs: readonly Config[];
+  readonly out: string | undefined;
+}
+
+/** The exercise of many a lecture: how far does a net without convolutions come, and how far one with them? */
+const annAgainstCnn = ["ann", "lenet5"] as const;
+
+const command = () =>
+  withConfigOptions(
+    createCommand({
+      name: "experiment",
+      summary: `Train presets one after the other on the same data, and compare them on one page (default: ${annAgainstCnn.join(" and ")}).`,
+      examples: [
+        "npm run cifar10 -- experiment",
+        "npm run cifar10 -- experiment ann lenet5 fast70 --epochs 2 --seed 3 --out runs/side-by-side",
+      ],
+      details: configHelp,
+    }),
+  )
+    .argument("[preset...]", "two or more")
+    .option("--out <folder>", "where the runs and comparison.html go (default: a new one in runs)", readPath);
+
+/** @throws ConfigError */
+const presetsOf = (given: readonly string[]): readonly string[] => {
+  const presets = given.length > 0 ? given : annAgainstCnn;
+  if (presets.length < 2 || new Set(presets).size < presets.length)
+    throw new ConfigError(`experiment takes two different presets or more, not ${presets.join(" ")}`);
+  return presets;
+};
+
+export const experiment: CommandDefinition<ExperimentOptions> = {
+  parse: (args, given = {}) =>
+    parseWith(command(), args, given, (options, names) => {
+      if (options["preset"] !== undefined)
+        throw new ConfigError("experiment: presets are named without --preset: experiment ann lenet5");
+      const configs = presetsOf(names).map((preset) => configOf({ ...options, preset }, given.env));
+      return { ...options, configs } as unknown as ExperimentOptions;
+    }),
+  run: async ({ configs, out }, context) => {
+    const { reporter, signal } = context;
+    const [{ backend: name, seed }] = configs as readonly [Config, ...Config[]];
+    const { backend } = await createBackend(name);
+    try {
+      const preset = `experiment-${configs.map((config) => config.preset).join("-")}`;
+      const folder = out ?? join(runsFolder, runName(new Date(), { preset, seed }, backend.name));
+      await prepareRunFolder(folder);
+      const runs: string[] = [];
+      for (const config of configs) {
+        const run = join(folder, config.preset);
+        const { exit, testAccuracy } = await trainOnce({ config, out: run }, backend, context);
+        if (testAccuracy === undefined) return exit;
+        runs.push(run);
+      }
+      const html = join(folder, "comparison.html");
+      await writeComparison(runs, html);
+      const comparison = await compareRuns(runs);
+      reporter.event({ event: "comparison", ...comparison, html }, (style) =>
+        [comparisonText(comparison, style), html].join("\n"),
+      );
+      return "ok";
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) throw error;
+      reporter.event({ event: "interrupted" }, () => "stopped before training; nothing is saved");
+      return "ok";
+    } finally {
+      backend.dispose();
+    }
+  },
+};
