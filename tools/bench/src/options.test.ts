@@ -63,6 +63,11 @@ describe("parseOptions", () => {
     expect(namesOf(parse("-f", "lenet", "-f", "16"))).toEqual(["matmul 16", "train lenet5-rgb"]);
   });
 
+  test("--peer adds to the usual peers, or to those that are named", () => {
+    expect(parse("--peer", "slow")).toMatchObject({ peers: ["ours", "theirs", "slow"], peersNamed: true });
+    expect(parse("--peers", "slow", "--peer", "ours")).toMatchObject({ peers: ["slow", "ours"] });
+  });
+
   test("--peers keeps its order and drops repetitions", () => {
     expect(parse("--peers", "slow,ours,slow")).toMatchObject({ peers: ["slow", "ours"], peersNamed: true });
   });
@@ -87,6 +92,7 @@ describe("parseOptions", () => {
     { args: ["--max-time", ""], says: "--max-time" },
     { args: ["--max-time", "Infinity"], says: "Infinity" },
     { args: ["--peers", "nobody"], says: 'no peer "nobody"; there are ours, theirs, slow' },
+    { args: ["--peer", "nobody"], says: 'no peer "nobody"' },
     { args: ["--peers", ","], says: "names no peer" },
     { args: ["--filter", "nothing"], says: "no workload has nothing in its name" },
     { args: ["--filter", ","], says: "--filter" },

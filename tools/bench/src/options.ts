@@ -27,6 +27,7 @@ export interface Output {
 interface Flags {
   filter?: string[];
   peers?: string[];
+  peer?: string[];
   rounds?: number;
   maxTime?: number;
   json?: string;
@@ -64,6 +65,7 @@ Examples:
   npm run bench                                 the usual peers on all workloads, about five minutes
   npm run bench -- --quick                      less exact; leaves out what a peer takes too long for
   npm run bench -- --filter lenet,matmul        only workloads with these in their names
+  npm run bench -- --peer torch                 PyTorch too
   npm run bench -- --peers striate:cpu          one peer, compared with none
   npm run bench -- --peers striate:wasm-2,torch,torch-1 --filter train
   npm run bench -- --json results.json          the table, and all samples in a file
@@ -116,6 +118,7 @@ export const parseOptions = (
       `which, the first is compared with the others (default: ${available.defaultPeers.join(",")})`,
       names,
     )
+    .option("--peer <names>", "besides these or the usual ones, as torch where python3-torch is installed", names)
     .option("-r, --rounds <n>", `samples of each peer at most (default: ${defaults.rounds})`, count)
     .option(
       "-t, --max-time <seconds>",
@@ -134,7 +137,8 @@ export const parseOptions = (
   program.parse(args, { from: "user" });
   const flags = program.opts<Flags>();
 
-  const { peers = [...available.defaultPeers], filter = [""] } = flags;
+  const { filter = [""] } = flags;
+  const peers = [...(flags.peers ?? available.defaultPeers), ...(flags.peer ?? [])];
   for (const peer of peers)
     if (!available.peers.includes(peer))
       program.error(`error: there is no peer ${JSON.stringify(peer)}; there are ${available.peers.join(", ")}`);
@@ -146,7 +150,7 @@ export const parseOptions = (
   const base = flags.quick ? quick : defaults;
   return {
     peers: [...new Set(peers)],
-    peersNamed: flags.peers !== undefined,
+    peersNamed: flags.peers !== undefined || flags.peer !== undefined,
     workloads,
     rounds: flags.rounds ?? base.rounds,
     maxTime: flags.maxTime ?? base.maxTime,
