@@ -80,9 +80,10 @@ net.unfreeze();
 await train(net, training, sgd(parameterGroups(net, [{ match: "fc", lr: 0.02 }]), { lr: 0.002, momentum: 0.9 }), 10);
 const { accuracy } = await evaluate(net, batches(validation, { backend, size: 64 }));
 console.log(`validation accuracy ${accuracy.toFixed(3)}`);
-await saveSafetensors(join(folder, "own-images.safetensors"), net.stateDict(), {
-  metadata: { classes: JSON.stringify(all.classes) },
-});
+// Of images that are one's own the result stays, in the current folder; that of drawn ones goes with them.
+const result = join(given === undefined ? folder : process.cwd(), "own-images.safetensors");
+await saveSafetensors(result, net.stateDict(), { metadata: { classes: JSON.stringify(all.classes) } });
+console.log(`weights: ${result}`);
 
 const classify = async (file: string): Promise<string> => {
   const { pixels } = fitImage(decodeImage(await readFile(file), { name: file }), { height: size, width: size });

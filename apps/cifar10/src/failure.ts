@@ -35,6 +35,12 @@ const exitsByCode: Readonly<Record<string, Exit>> = {
   "run-locked": "run",
   "run-missing": "run",
   "run-exists": "run",
+  "run-config": "run",
+  "run-corrupt": "run",
+  "run-write": "output",
+  "checkpoint-missing": "run",
+  "checkpoint-corrupt": "run",
+  "checkpoint-read": "run",
 };
 
 const exitOf = (error: unknown): Exit => {

@@ -1,6 +1,7 @@
 /** Where runs are, and what is in them that several commands read. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { z } from "zod";
 import { type Config, configSchema } from "./config/schema.js";
 
 /** A run that is not there, or not in a state to be used. */
@@ -43,9 +44,16 @@ export const findRun = (given: string | undefined): string => {
 /** The config that a run was made by. @throws RunError */
 export const runConfig = (run: string): Config => {
   const file = join(run, "config.json");
+  let value: unknown;
   try {
-    return configSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+    value = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new RunError(`${file} cannot be used: ${(error as Error).message}`, { cause: error });
+    throw new RunError(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
+  const { data, error } = configSchema.safeParse(value);
+  if (data) return data;
+  const [{ path, message }, ...more] = error.issues as [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
+  const place = path.length > 0 ? `${path.join(".")}: ` : "";
+  const others = more.length > 0 ? `, and ${more.length} more` : "";
+  throw new RunError(`${file} is no config of a run: ${place}${message}${others}`, { cause: error });
 };

@@ -54,11 +54,16 @@ export const carriers: { readonly [D in SafetensorsDType]: CarrierConstructor<Ca
 
 export const isSafetensorsDType = (name: string): name is SafetensorsDType => Object.hasOwn(carriers, name);
 
+/** PyTorch's and NumPy's own limit. Without one, a file could have shapes of millions of axes, and tensors share them. */
+export const maxRank = 64;
+
 /**
- * Bytes of a tensor, or undefined where a dimension is no count or the product of dimensions leaves the safe integers,
- * be it for a moment: [2^52, 2^52, 0] does, as in the format's reference implementation.
+ * Bytes of a tensor, or undefined where it has more than `maxRank` axes, a dimension is no count or the product of
+ * dimensions leaves the safe integers, be it for a moment: [2^52, 2^52, 0] does, as in the format's reference
+ * implementation.
  */
 export const byteLengthOf = (dtype: SafetensorsDType, shape: readonly number[]): number | undefined => {
+  if (shape.length > maxRank) return undefined;
   let bytes = carriers[dtype].BYTES_PER_ELEMENT;
   for (const n of shape) {
     if (!Number.isSafeInteger(n) || n < 0) return undefined;

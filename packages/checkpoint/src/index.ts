@@ -2,6 +2,12 @@
 export { CheckpointError, type CheckpointErrorCode } from "./errors.js";
 export type { HostTensor, SafetensorsDType } from "./host-tensor.js";
 export {
+  type HasStateDict,
+  type LoadedWeights,
+  type LoadWeightsOptions,
+  loadWeights,
+} from "./load-weights.js";
+export {
   type PickleCall,
   type Pickled,
   type PickledKey,

@@ -1,4 +1,5 @@
 import { type CheckpointError, quote } from "./errors.js";
+import { maxRank } from "./host-tensor.js";
 
 const loneSurrogate = /\p{Surrogate}/u;
 
@@ -10,6 +11,7 @@ export interface JsonReader {
   string(): string;
   /** An integer from 0 to 2^53 - 1, without sign, fraction or exponent. */
   count(): number;
+  /** As many as a shape may have. */
   counts(): number[];
   /** An object: `member` reads each value. `what` names it where a key is there twice. */
   members(what: string, member: (key: string) => void): void;
@@ -73,8 +75,10 @@ export const jsonReader = (text: string, corrupt: (message: string) => Checkpoin
     const values: number[] = [];
     expect("[");
     if (take("]")) return values;
-    do values.push(count());
-    while (take(","));
+    do {
+      if (values.length === maxRank) throw unexpected(`at most ${maxRank} integers`);
+      values.push(count());
+    } while (take(","));
     expect("]");
     return values;
   };

@@ -2,7 +2,7 @@ import { createCpuBackend } from "@striate/backend-cpu";
 import { ArgumentError, type Backend, memoryUsage, type Tensor, tensor } from "@striate/core";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { HostTensor } from "./host-tensor.js";
-import { type LoadWeightsOptions, loadWeights } from "./load-weights.js";
+import { type LoadWeightsOptions, loadWeights } from "./index.js";
 import type { TensorReader } from "./tensor-reader.js";
 
 let backend: Backend;

@@ -66,6 +66,12 @@ describe("formatDifference", () => {
     expect(format(named("w"), named("model.module.w"))).toContain('{ prefix: "model.module." }');
   });
 
+  test("names of nothing but dots are no burden", () => {
+    const dots = ".".repeat(2 ** 20);
+    // At every dot another prefix, and as many characters behind it to compare.
+    expect(format(named("a"), named(dots, `${dots}.`)).split("\n")).toHaveLength(2);
+  });
+
   test("a long list is shortened, an odd name escaped", () => {
     const many = Array.from({ length: 30 }, (_, i) => `${"layer".repeat(i % 7)}${i}`);
     const lines = format(named(...many), named("a\nb")).split("\n");

@@ -70,13 +70,18 @@ const hinted = 5;
 const list = <T>(items: readonly T[], text: (item: T, index: number) => string): string =>
   items.slice(0, shown).map(text).join(", ") + (items.length > shown ? ` and ${items.length - shown} more` : "");
 
+/** A prefix is a few words; and for a hint thousands of names need not be looked at. */
+const longestPrefix = 120;
+const mostNames = 1000;
+
 /** What stands before every one of `names` when the rest of each is to be found among the others; undefined if nothing. */
 const commonPrefix = (names: readonly string[], others: readonly string[]): string | undefined => {
   const rests = new Set(others);
+  const some = names.slice(0, mostNames);
   const [first = ""] = names;
-  for (let dot = first.indexOf("."); dot >= 0; dot = first.indexOf(".", dot + 1)) {
+  for (let dot = first.indexOf("."); dot >= 0 && dot < longestPrefix; dot = first.indexOf(".", dot + 1)) {
     const prefix = first.slice(0, dot + 1);
-    if (names.every((name) => name.startsWith(prefix)) && names.some((name) => rests.has(name.slice(prefix.length))))
+    if (names.every((name) => name.startsWith(prefix)) && some.some((name) => rests.has(name.slice(prefix.length))))
       return prefix;
   }
   return undefined;

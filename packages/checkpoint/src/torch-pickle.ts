@@ -9,6 +9,7 @@ import {
   findNonBool,
   formatShape,
   type HostTensor,
+  maxRank,
   type SafetensorsDType,
 } from "./host-tensor.js";
 import {
@@ -76,9 +77,6 @@ const dtypes: Readonly<Record<string, SafetensorsDType>> = {
 type Value = TorchValue;
 
 const isCount = (value: Value | undefined): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-
-/** PyTorch's own limit. Without one, many tensors could share one shape with millions of axes. */
-const maxRank = 64;
 
 /** A tuple, not a list, to which more could be appended once it is checked. */
 const counts = (what: string, value: Value | undefined, fail: PickleFailure): readonly number[] => {
@@ -225,42 +223,64 @@ const isContiguous = ({ shape, stride }: StridedView): boolean => {
   return true;
 };
 
+const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
 const isEmpty = ({ shape }: StridedView): boolean => shape.includes(0);
 
-/** True where `elementsOfView` copies. */
+/** True where `elementsOfViews` copies. */
 export const needsCopy = (view: StridedView): boolean => !isEmpty(view) && !isContiguous(view);
 
-/**
- * The elements of a window in row-major order: a view of its storage's bytes where these are so already. `bytes` are in
- * the host's byte order and start at a multiple of the element size in their buffer.
- * @throws CheckpointError (checkpoint-corrupt) for a bool other than 0 or 1
- */
-export const elementsOfView = (view: StridedView, bytes: Uint8Array): HostTensor["data"] => {
-  const { dtype, shape, stride, offset } = view;
+const boolError = (value: unknown, element: number): CheckpointError =>
+  new CheckpointError("checkpoint-corrupt", `a bool tensor has ${value} as element ${element}`);
+
+/** Looks at every byte once, however many tensors share it. @throws CheckpointError for a bool other than 0 or 1 */
+const expectBools = (views: readonly StridedView[], bytes: Uint8Array): void => {
+  const windows = views.filter((view) => view.dtype === "BOOL" && !isEmpty(view) && isContiguous(view));
+  let checked = 0;
+  for (const { offset, shape } of windows.sort((a, b) => a.offset - b.offset)) {
+    const begin = Math.max(offset, checked);
+    const end = Math.max(offset + sizeOf(shape), checked);
+    const wrong = bytes.subarray(begin, end).findIndex((value) => value > 1);
+    if (wrong >= 0) throw boolError(bytes[begin + wrong], begin + wrong - offset);
+    checked = end;
+  }
+};
+
+/** Elements that are not in row-major order, copied so. */
+const gather = ({ dtype, shape, stride, offset }: StridedView, bytes: Uint8Array): HostTensor["data"] => {
   const carrier = carriers[dtype];
   const size = carrier.BYTES_PER_ELEMENT;
-  const count = shape.reduce((a, b) => a * b, 1);
-  let data: HostTensor["data"];
-  if (!needsCopy(view)) {
-    data = new carrier(bytes.buffer, bytes.byteOffset + (count === 0 ? 0 : offset * size), count);
-  } else {
-    const source = new carrier(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / size));
-    data = new carrier(new ArrayBuffer(count * size), 0, count);
-    const index = new Array<number>(shape.length).fill(0);
-    let from = offset;
-    for (let to = 0; to < count; to++) {
-      data[to] = source[from] as never;
-      for (let axis = shape.length - 1; axis >= 0; axis--) {
-        index[axis] = (index[axis] as number) + 1;
-        from += stride[axis] as number;
-        if ((index[axis] as number) < (shape[axis] as number)) break;
-        from -= (shape[axis] as number) * (stride[axis] as number);
-        index[axis] = 0;
-      }
+  const count = sizeOf(shape);
+  const source = new carrier(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / size));
+  const data = new carrier(new ArrayBuffer(count * size), 0, count);
+  const index = new Array<number>(shape.length).fill(0);
+  let from = offset;
+  for (let to = 0; to < count; to++) {
+    data[to] = source[from] as never;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      index[axis] = (index[axis] as number) + 1;
+      from += stride[axis] as number;
+      if ((index[axis] as number) < (shape[axis] as number)) break;
+      from -= (shape[axis] as number) * (stride[axis] as number);
+      index[axis] = 0;
     }
   }
   const wrong = findNonBool({ dtype, shape, data } as HostTensor);
-  if (wrong >= 0)
-    throw new CheckpointError("checkpoint-corrupt", `a bool tensor has ${data[wrong]} as element ${wrong}`);
+  if (wrong >= 0) throw boolError(data[wrong], wrong);
   return data;
+};
+
+/**
+ * The elements of windows on one storage in row-major order: views of its bytes where these are so already. `bytes` are
+ * in the host's byte order and start at a multiple of the element size in their buffer.
+ * @throws CheckpointError (checkpoint-corrupt) for a bool other than 0 or 1
+ */
+export const elementsOfViews = (views: readonly StridedView[], bytes: Uint8Array): HostTensor["data"][] => {
+  expectBools(views, bytes);
+  return views.map((view) => {
+    if (needsCopy(view)) return gather(view, bytes);
+    const carrier = carriers[view.dtype];
+    const begin = isEmpty(view) ? 0 : view.offset * carrier.BYTES_PER_ELEMENT;
+    return new carrier(bytes.buffer, bytes.byteOffset + begin, sizeOf(view.shape));
+  });
 };

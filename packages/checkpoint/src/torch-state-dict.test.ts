@@ -21,6 +21,20 @@ describe("torchStateDict", () => {
     );
   });
 
+  test("a dict under thousands of keys is looked at once", () => {
+    let looked = 0;
+    class Watched extends Map<string, TorchValue> {
+      override [Symbol.iterator](): MapIterator<[string, TorchValue]> {
+        looked++;
+        return super[Symbol.iterator]();
+      }
+    }
+    const shared = new Watched(state);
+    const checkpoint = new Map(Array.from({ length: 5000 }, (_, i) => [`${i}`, shared]));
+    expect(() => torchStateDict(checkpoint)).toThrow(/one of "0", "1", .*"9", …$/);
+    expect(looked).toBe(1);
+  });
+
   test("by key, by a path of keys", () => {
     const checkpoint = dict({ model: state, ema: dict({ shadow: state }) });
     expect(torchStateDict(checkpoint, "model")).toBe(state);

@@ -15,14 +15,36 @@ const isTensor = (value: TorchValue): value is HostTensor =>
     value instanceof TorchStorage
   );
 
-const isStateDict = (value: TorchValue | undefined): value is Map<string, HostTensor> =>
-  value instanceof Map && [...value].every(([key, item]) => typeof key === "string" && isTensor(item));
+const isStateDict = (value: TorchValue | undefined): value is Map<string, HostTensor> => {
+  if (!(value instanceof Map)) return false;
+  for (const [key, item] of value) if (typeof key !== "string" || !isTensor(item)) return false;
+  return true;
+};
+
+/** The keys under which there are dicts of tensors. A file may have one dict under many keys: each is looked at once. */
+const candidatesIn = (checkpoint: TorchValue): string[] => {
+  if (!(checkpoint instanceof Map)) return [];
+  const judged = new Map<TorchValue, boolean>();
+  const isCandidate = (value: TorchValue): boolean => {
+    const known = judged.get(value);
+    if (known !== undefined || !(value instanceof Map)) return known ?? false;
+    const found = value.size > 0 && isStateDict(value);
+    judged.set(value, found);
+    return found;
+  };
+  return [...checkpoint].flatMap(([name, value]) => (isCandidate(value) ? [name as string] : []));
+};
+
+const list = (names: readonly unknown[]): string =>
+  names
+    .slice(0, 10)
+    .map((name) => quote(String(name)))
+    .join(", ") + (names.length > 10 ? ", …" : "");
 
 const describe = (value: TorchValue | undefined): string => {
   if (!(value instanceof Map)) return "is no dict";
   if (value.size === 0) return "is empty";
-  const keys = [...value.keys()].slice(0, 10).map((key) => quote(String(key)));
-  return `has ${keys.join(", ")}${value.size > 10 ? ", …" : ""}`;
+  return `has ${list([...value.keys()])}`;
 };
 
 /**
@@ -47,16 +69,13 @@ export const torchStateDict = (
     );
   }
   if (isStateDict(checkpoint)) return checkpoint;
-  const candidates =
-    checkpoint instanceof Map
-      ? [...checkpoint].filter(([, value]) => isStateDict(value) && value.size > 0).map(([name]) => name)
-      : [];
+  const candidates = candidatesIn(checkpoint);
   const [only] = candidates;
   if (checkpoint instanceof Map && candidates.length === 1 && only !== undefined)
     return checkpoint.get(only) as Map<string, HostTensor>;
   throw new ArgumentError(
     candidates.length > 1
-      ? `torchStateDict: the checkpoint has several state dicts; give key, one of ${candidates.map((name) => quote(String(name))).join(", ")}`
+      ? `torchStateDict: the checkpoint has several state dicts; give key, one of ${list(candidates)}`
       : `torchStateDict: the checkpoint holds no dict of tensors by name; it ${describe(checkpoint)}`,
   );
 };

@@ -49,6 +49,33 @@ describe("centreCrop and fitImage", () => {
     );
   });
 
+  test("fitting is resizing, then cropping", () => {
+    fc.assert(
+      fc.property(size, side, (from, side) => {
+        const wave = wavePicture([from.height, from.width]);
+        const shorter = Math.min(from.height, from.width);
+        const cover = {
+          height: Math.floor((from.height * side) / shorter),
+          width: Math.floor((from.width * side) / shorter),
+        };
+        const square = { height: side, width: side };
+        expect(fitImage(wave, side)).toEqual(centreCrop(resizeImage(wave, cover), square));
+      }),
+    );
+  });
+
+  test("a strip takes no more memory than it has and is asked for", () => {
+    const strip = (height: number, width: number): Picture => ({
+      pixels: new Uint8Array(height * width).fill(7),
+      channels: 1,
+      height,
+      width,
+    });
+    // Covered whole, 300 x 900,000,000 pixels.
+    for (const picture of [strip(1, 3_000_000), strip(3_000_000, 1)])
+      expect(new Set(fitImage(picture, 300).pixels)).toEqual(new Set([7]));
+  });
+
   test("a crop is the middle", () => {
     const picture: Picture = { pixels: Uint8Array.from({ length: 15 }, (_, i) => i), channels: 1, height: 3, width: 5 };
     expect([...centreCrop(picture, { height: 1, width: 3 }).pixels]).toEqual([6, 7, 8]);

@@ -37,12 +37,18 @@ interface Taps {
   readonly weights: Int32Array;
 }
 
+/** Those outputs of an axis that are wanted: all, or the part that a crop leaves. */
+interface Span {
+  readonly begin: number;
+  readonly length: number;
+}
+
 /** A triangle as wide as an output pixel where the image shrinks, and as an input pixel where it grows. */
-const tapsOf = (from: number, to: number): Taps[] => {
+const tapsOf = (from: number, to: number, wanted: Span): Taps[] => {
   const scale = from / to;
   const reach = Math.max(scale, 1);
-  return Array.from({ length: to }, (_, out) => {
-    const centre = (out + 0.5) * scale;
+  return Array.from({ length: wanted.length }, (_, i) => {
+    const centre = (wanted.begin + i + 0.5) * scale;
     const begin = Math.max(Math.trunc(centre - reach + 0.5), 0);
     const end = Math.min(Math.trunc(centre + reach + 0.5), from);
     const raw = Array.from({ length: end - begin }, (_, i) =>
@@ -53,15 +59,22 @@ const tapsOf = (from: number, to: number): Taps[] => {
   });
 };
 
-/** One axis: `count` lines of `length` values `step` apart, which begin `stride` apart, in each of the planes. */
+/** Lines of values `step` apart, which begin `stride` apart. */
+interface Lines {
+  readonly length: number;
+  readonly step: number;
+  readonly stride: number;
+}
+
+/** One axis: `count` lines in each of the planes. */
 const resizeAxis = (
   pixels: Uint8Array,
   planes: number,
-  from: { readonly length: number; readonly step: number; readonly stride: number },
-  to: { readonly length: number; readonly step: number; readonly stride: number },
+  from: Lines,
+  to: Lines,
   count: number,
+  taps: readonly Taps[],
 ): Uint8Array => {
-  const taps = tapsOf(from.length, to.length);
   const result = new Uint8Array(planes * count * to.length);
   for (let plane = 0; plane < planes; plane++)
     for (let line = 0; line < count; line++) {
@@ -79,6 +92,46 @@ const resizeAxis = (
   return result;
 };
 
+const isWhole = ({ begin, length }: Span, of: number): boolean => begin === 0 && length === of;
+
+/** Rows `begin` up to `end` of every plane. */
+const rowsOf = ({ pixels, channels, height, width }: Picture, begin: number, end: number): Picture => {
+  const part = new Uint8Array(channels * (end - begin) * width);
+  for (let channel = 0; channel < channels; channel++) {
+    const plane = channel * height * width;
+    part.set(pixels.subarray(plane + begin * width, plane + end * width), channel * (end - begin) * width);
+  }
+  return { pixels: part, channels, height: end - begin, width };
+};
+
+/** The rows and columns that are wanted of a picture resized to `size`; no others are worked out. */
+const resizePart = (picture: Picture, size: PictureSize, rows: Span, columns: Span): Picture => {
+  const { channels } = picture;
+  let { pixels, height, width } = picture;
+  let rowTaps: readonly Taps[] | undefined;
+  if (height !== size.height || !isWhole(rows, height)) {
+    rowTaps = tapsOf(height, size.height, rows);
+    const first = (rowTaps[0] as Taps).begin;
+    const last = rowTaps.at(-1) as Taps;
+    const end = last.begin + last.weights.length;
+    if (first > 0 || end < height) {
+      ({ pixels, height } = rowsOf(picture, first, end));
+      rowTaps = rowTaps.map(({ begin, weights }) => ({ begin: begin - first, weights }));
+    }
+  }
+  if (width !== size.width || !isWhole(columns, width)) {
+    const taps = tapsOf(width, size.width, columns);
+    const lines = (length: number): Lines => ({ length, step: 1, stride: length });
+    pixels = resizeAxis(pixels, channels, lines(width), lines(columns.length), height, taps);
+    width = columns.length;
+  }
+  if (rowTaps) {
+    const lines = (length: number): Lines => ({ length, step: width, stride: 1 });
+    pixels = resizeAxis(pixels, channels, lines(height), lines(rows.length), width, rowTaps);
+  }
+  return { pixels, channels, height: rows.length, width: columns.length };
+};
+
 /**
  * Bilinear with antialiasing (each output averages all inputs that it covers), width first: the bytes of Pillow's
  * BILINEAR, and so of torchvision's Resize on its images.
@@ -87,25 +140,8 @@ const resizeAxis = (
 export const resizeImage = (picture: Picture, size: PictureSize): Picture => {
   expectPicture("resizeImage", picture);
   expectSize("resizeImage", size);
-  const { channels, height } = picture;
-  let { pixels, width } = picture;
-  if (width !== size.width) {
-    const [from, to] = [width, size.width].map((length) => ({ length, step: 1, stride: length })) as [
-      { length: number; step: number; stride: number },
-      { length: number; step: number; stride: number },
-    ];
-    pixels = resizeAxis(pixels, channels, from, to, height);
-    width = size.width;
-  }
-  if (height !== size.height)
-    pixels = resizeAxis(
-      pixels,
-      channels,
-      { length: height, step: width, stride: 1 },
-      { length: size.height, step: width, stride: 1 },
-      width,
-    );
-  return { pixels, channels, height: size.height, width };
+  const { height, width } = size;
+  return resizePart(picture, size, { begin: 0, length: height }, { begin: 0, length: width });
 };
 
 /** Halves go to the even number, as Python rounds. */
@@ -135,15 +171,19 @@ export const centreCrop = (picture: Picture, size: PictureSize): Picture => {
 
 /**
  * Shrinks or enlarges a picture until it just covers `size` (a number: a square) and takes its middle: nothing is
- * distorted, what sticks out is lost. torchvision's Resize and CenterCrop.
+ * distorted, what sticks out is lost. torchvision's Resize and CenterCrop; but what is lost is not worked out first, so
+ * that a strip of 1 x 1,000,000 pixels is no burden.
+ * @throws as `resizeImage`
  */
 export const fitImage = (picture: Picture, size: number | PictureSize): Picture => {
   const target = typeof size === "number" ? { height: size, width: size } : size;
+  expectPicture("fitImage", picture);
   expectSize("fitImage", target);
   const { height, width } = picture;
   const cover =
     target.height * width >= target.width * height
       ? { height: target.height, width: Math.floor((target.height * width) / height) }
       : { height: Math.floor((target.width * height) / width), width: target.width };
-  return centreCrop(resizeImage(picture, cover), target);
+  const middle = (of: number, length: number): Span => ({ begin: roundHalf(of - length), length });
+  return resizePart(picture, cover, middle(cover.height, target.height), middle(cover.width, target.width));
 };

@@ -108,6 +108,11 @@ describe("parameterGroups", () => {
     expect(groups.map(({ params: _, ...hyper }) => hyper)).toEqual([{ weightDecay: 0 }, { lr: 0.5 }, {}]);
   });
 
+  test("an expression with the flag g takes what it takes without", () => {
+    const groups = parameterGroups(named(), [{ match: /weight/g, lr: 1 }]);
+    expect(groups.map(({ params }) => params.length)).toEqual([3, 2]);
+  });
+
   test("a path is one of layers, not of letters; a rule for all leaves no last group", () => {
     const net = named();
     expect(() => parameterGroups(net, [{ match: "hea", lr: 1 }])).toThrow(

@@ -50,7 +50,8 @@ export type Match = string | RegExp | ((name: string) => boolean);
 
 const accepts = (match: Match, name: string): boolean => {
   if (typeof match === "string") return isWithin(name, match);
-  return typeof match === "function" ? match(name) : match.test(name);
+  // Unlike `test`, `search` has no memory of the last name where the expression has the flag g or y.
+  return typeof match === "function" ? match(name) : name.search(match) >= 0;
 };
 
 /**

@@ -359,6 +359,22 @@ describe("observing", () => {
     expect(await net.forward(x).toArray()).toEqual([1, 0]);
   });
 
+  test("an output that is replaced, or whose watcher throws, is freed", () => {
+    const net = build(sequential([relu()]), { backend, seed: 1 });
+    const x = tensor([1, -2], { backend });
+    const { tensors } = memoryUsage(backend);
+    const stop = net.intercept((_, output) => (output as Tensor).mul(3).add(1));
+    noGrad(() => net.forward(x)).dispose();
+    expect(memoryUsage(backend).tensors).toBe(tensors);
+    stop();
+    net.observe((name, output) => {
+      (output as Tensor).abs();
+      if (name === "") throw new RangeError("seen enough");
+    });
+    expect(() => noGrad(() => net.forward(x))).toThrow(RangeError);
+    expect(memoryUsage(backend).tensors).toBe(tensors);
+  });
+
   test("entry observers see what a layer is called with, before its sublayers are", () => {
     const net = build(sequential([linear(4, 3), sequential([relu()])]), { backend, seed: 1 });
     const seen: string[] = [];

@@ -62,7 +62,10 @@ export interface Definition {
   stream(name: string): number;
 }
 
-/** `output` is what the layer `name` just returned. The step frees it: read, detach or copy it at once. */
+/**
+ * `output` is what the layer `name` just returned. The step frees it, as all that the observer makes and does not `keep`:
+ * read or copy it at once.
+ */
 export type Observer = (name: string, output: unknown) => void;
 
 /** `inputs` are what the layer `name` is called with; it and the layers below it run next. */
@@ -275,10 +278,13 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
   const forward = ((...inputs: never[]) => {
     try {
       for (const entryObserver of network.entryObservers) entryObserver(path, inputs);
-      let output = scope(() => run(...inputs));
-      for (const interceptor of network.interceptors) output = interceptor(path, output) ?? output;
-      for (const observer of network.observers) observer(path, output);
-      return output;
+      // Within the scope, which frees an output that another one replaces, and all if a watcher throws.
+      return scope(() => {
+        let output = run(...inputs);
+        for (const interceptor of network.interceptors) output = interceptor(path, output) ?? output;
+        for (const observer of network.observers) observer(path, output);
+        return output;
+      });
     } catch (error) {
       if (error instanceof StriateError && !network.located.has(error)) {
         network.located.add(error);

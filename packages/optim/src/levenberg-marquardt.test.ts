@@ -152,6 +152,15 @@ describe("estimateCurvature", () => {
     expect(curvatureOf(optimizer, 2)).toEqual([9]);
   });
 
+  test("keeps what was estimated before for parameters that are frozen now", () => {
+    const [a, b] = [param([1]), param([1])];
+    const optimizer = stochasticDiagonalLm([a, b], { lr: 0.1 });
+    optimizer.estimateCurvature([() => a.mul(2).add(b.mul(3)).sum()]);
+    b.setRequiresGrad(false);
+    optimizer.estimateCurvature([() => a.mul(4).add(b).sum()]);
+    expect([curvatureOf(optimizer), curvatureOf(optimizer, 1)]).toEqual([[16], [9]]);
+  });
+
   test("leaks nothing, and changes nothing if a probe throws or there is none", () => {
     const p = param([1, 1]);
     const optimizer = stochasticDiagonalLm([p], { lr: 0.1 });

@@ -130,6 +130,12 @@ describe("muon", () => {
     expect(Math.hypot(...values(p))).toBeCloseTo(2, 12);
   });
 
+  test("normalizeWeights leaves a weight of zeros to its update", () => {
+    const p = of([2, 3], new Array(6).fill(0)).setRequiresGrad(true);
+    muon([p], { lr: 0.1, normalizeWeights: true }).apply([param([2, 3], 2)]);
+    expect(values(p).every((value) => Number.isFinite(value) && value !== 0)).toBe(true);
+  });
+
   test("a gradient of zeros moves nothing", () => {
     const p = param([2, 3]);
     const before = values(p);

@@ -16,7 +16,7 @@ export interface MuonOptions {
   nsSteps: number;
   /** Of the quintic a·x + b·x³ + c·x⁵ that pulls singular values to about 1. Default [3.4445, -4.775, 2.0315]. */
   nsCoefficients: readonly [a: number, b: number, c: number];
-  /** The least norm that a matrix is divided by. Default 1e-7. */
+  /** The least norm that a matrix is divided by, a weight of zeros too. Default 1e-7. */
   eps: number;
   /**
    * Factor on the rate for a matrix of `rows` and `columns`: "original" √max(1, rows / columns), "matchRmsAdamw"
@@ -97,14 +97,14 @@ export const muonRule: Rule<MuonOptions> = /* @__PURE__ */ (() => {
   };
 
   const updateOne = (param: Tensor, grad: Tensor, buffer: Tensor, hyper: MuonOptions): Tensor[] => {
-    const { lr, momentum, nesterov, weightDecay, adjustLr, normalizeWeights } = hyper;
+    const { lr, momentum, nesterov, weightDecay, adjustLr, normalizeWeights, eps } = hyper;
     const [rows, columns] = sidesOf(param);
     const [average, ahead] = pointwise([buffer, grad], (old, g) => {
       const next = movingAverage(old, g, momentum);
       return nesterov ? [next, movingAverage(next, g, momentum)] : [next];
     }) as [Tensor, Tensor | undefined];
     const update = orthogonalize((ahead ?? average).reshape([rows, columns]), hyper).reshape(param.shape);
-    const weight = normalizeWeights ? param.mul(norm(param).reciprocal().mul(Math.sqrt(rows))) : param;
+    const weight = normalizeWeights ? param.mul(norm(param).maximum(eps).reciprocal().mul(Math.sqrt(rows))) : param;
     const [value] = pointwise([weight, update], (w, u) => [
       (weightDecay === 0 ? w : w.mul(1 - lr * weightDecay)).sub(u.mul(lr * adjustments[adjustLr](rows, columns))),
     ]) as [Tensor];

@@ -2,6 +2,7 @@ import { createCpuBackend } from "@striate/backend-cpu";
 import {
   ArgumentError,
   type Backend,
+  DisposedError,
   DTypeError,
   memoryUsage,
   ShapeError,
@@ -390,6 +391,20 @@ describe("loadStateDict", () => {
     expect(memoryUsage(backend).tensors).toBe(tensors);
     target.dispose();
     expect([...o.stateDict().tensors.values()].every((t) => !t.isDisposed)).toBe(true);
+  });
+
+  test("its own state changes nothing; one with a freed tensor neither", () => {
+    const { o } = trained();
+    const before = [...o.stateDict().tensors.values()].map(values);
+    o.loadStateDict(o.stateDict());
+    expect([...o.stateDict().tensors.values()].map(values)).toEqual(before);
+    const { o: other } = trained();
+    const freed = other.stateDict();
+    other.dispose();
+    const { tensors } = memoryUsage(backend);
+    expect(() => o.loadStateDict(freed)).toThrow(DisposedError);
+    expect([...o.stateDict().tensors.values()].map(values)).toEqual(before);
+    expect(memoryUsage(backend).tensors).toBe(tensors);
   });
 
   test("of an optimizer that never stepped is empty", () => {

@@ -224,12 +224,19 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
       if (!known.has(name)) problems.push(`unexpected ${name}`);
     if (problems.length > 0) throw new ArgumentError(`${this.name}: the state does not fit: ${problems.join("; ")}`);
 
+    // Before the old ones are freed: the state may be the optimizer's own, which has its handles.
+    const states = scope(() =>
+      loaded.map((from): ParameterState | null => {
+        if (!from) return null;
+        const slots = Object.entries(from.slots).map(([slot, tensor]) => [slot, tensor.detach()] as const);
+        return { step: from.step, slots: Object.fromEntries(slots) };
+      }),
+    );
     this.dispose();
     entries.forEach(({ entry }, i) => {
-      const from = loaded[i];
-      if (!from) return;
-      const slots = Object.entries(from.slots).map(([slot, tensor]) => [slot, keep(tensor.detach())] as const);
-      entry.state = { step: from.step, slots: Object.fromEntries(slots) };
+      const state = states[i] as ParameterState | null;
+      for (const tensor of Object.values(state?.slots ?? {})) keep(tensor);
+      entry.state = state;
     });
     this.groups.forEach((group, g) => {
       Object.assign(group, hypers[g]);

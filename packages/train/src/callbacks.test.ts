@@ -216,8 +216,8 @@ describe("loggers", () => {
       .split("\n")
       .map((line) => JSON.parse(line));
     expect(events).toMatchObject([
-      { event: "step", step: 0, images: 8 },
       { event: "step", step: 1, images: 8 },
+      { event: "step", step: 2, images: 8 },
       { event: "epoch", epoch: 0, steps: 2 },
       { event: "validation", step: 2, loss: null },
     ]);

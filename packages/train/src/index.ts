@@ -21,6 +21,7 @@ export { type FitOptions, type FitResult, fit, stepsOf } from "./fit.js";
 export type { GradientOptions, Trainee } from "./gradient.js";
 export { csvLogger, jsonLogger } from "./loggers.js";
 export { type LrFinding, type LrFindOptions, type LrPoint, lrFind } from "./lr-finder.js";
+export { mainGroupOf, metricsCallback, type RateSource, type RunEvent } from "./metrics.js";
 export { type ModelCheckpointOptions, modelCheckpoint } from "./model-checkpoint.js";
 export { overfitBatches } from "./overfit-batches.js";
 export {

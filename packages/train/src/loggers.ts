@@ -1,14 +1,13 @@
 import { ArgumentError } from "@striate/core";
 import type { Callback, EpochReport, StepReport, ValidationReport } from "./callback.js";
+import { metricsCallback, type RateSource } from "./metrics.js";
 
-/** Writes a line of JSON for each report: `{"event":"step",…}`, `epoch`, `validation`. JSON makes null of NaN. */
-export const jsonLogger = (write: (line: string) => void): Callback => {
-  const log =
-    (event: string) =>
-    (report: object): void =>
-      write(`${JSON.stringify({ event, ...report })}\n`);
-  return { onStep: log("step"), onEpoch: log("epoch"), onValidation: log("validation") };
-};
+/**
+ * Writes a line of JSON for each report, as they are in the metrics of a run folder: `{"event":"step",…}`, `epoch`,
+ * `validation`; with `lr` if the optimizer is given. JSON makes null of NaN.
+ */
+export const jsonLogger = (write: (line: string) => void, optimizer?: RateSource): Callback =>
+  metricsCallback((event) => write(`${JSON.stringify(event)}\n`), optimizer);
 
 const columns = {
   step: ["epoch", "step", "loss", "correct", "images"],

@@ -21,7 +21,11 @@ export const timer = (name: string, { everyEpochs, everySteps }: Every): ((momen
 
 export interface ValidationOptions extends Every {
   /** `() => evaluate(net, batches(…))`, say. */
-  readonly evaluate: () => Promise<{ readonly loss: number; readonly accuracy: number; readonly images: number }>;
+  readonly evaluate: (
+    moment: Between,
+  ) => Promise<{ readonly loss: number; readonly accuracy: number; readonly images: number }>;
+  /** Also behind the last step, whenever that is. Default false. */
+  readonly atEnd?: boolean | undefined;
 }
 
 /**
@@ -29,13 +33,15 @@ export interface ValidationOptions extends Every {
  *
  * @throws ArgumentError unless numbers of epochs and steps are positive integers
  */
-export const validation = ({ evaluate, ...every }: ValidationOptions): Callback => {
+export const validation = ({ evaluate, atEnd = false, ...every }: ValidationOptions): Callback => {
   const isTime = timer("validation", every);
   return {
     between: (moment, control) => {
-      if (moment.interrupted || !isTime(moment)) return undefined;
+      if (moment.interrupted) return undefined;
+      const last = atEnd && (control.ending === "finished" || control.ending === "stopped");
+      if (!last && !isTime(moment)) return undefined;
       return async () => {
-        const { loss, accuracy, images } = await evaluate();
+        const { loss, accuracy, images } = await evaluate(moment);
         await control.validated({ epoch: moment.epoch, step: moment.step, loss, accuracy, images });
       };
     },

@@ -1,7 +1,7 @@
 import { ArgumentError, keep, ShapeError, Tensor, valueAndGrad } from "@striate/core";
 import { evaluating } from "@striate/nn";
 import { type Classifier, expectLayer } from "./layers.js";
-import { type ReluRule, reluRules } from "./relu-rules.js";
+import { type ReluRule, reluRulesOf } from "./relu-rules.js";
 
 export interface DeconvnetOptions {
   /** Feature map whose strongest activation is followed down. */
@@ -15,6 +15,8 @@ export interface DeconvnetOptions {
  * strongest of one map are set to zero, and the rest is brought back to the pixels through transposed convolutions,
  * unpooling with the maxima's places, and rectification. That is backpropagation with another rule at the ReLUs.
  * [N, C, H, W], the caller's to dispose; zeros for an image in which the map is silent.
+ *
+ * @throws ArgumentError for a layer or channel that is not there, or an unknown rule; ShapeError for a layer without maps
  */
 export const deconvnet = async (
   net: Classifier,
@@ -23,6 +25,7 @@ export const deconvnet = async (
   { channel, rule = "deconvnet" }: DeconvnetOptions,
 ): Promise<Tensor> => {
   expectLayer("deconvnet", net, layer);
+  const rules = reluRulesOf("deconvnet", rule);
   let reached: Tensor | undefined;
   const stop = net.intercept((name, output) => {
     if (name === layer && output instanceof Tensor) {
@@ -55,7 +58,7 @@ export const deconvnet = async (
             .sum();
         },
         [images],
-        { rules: reluRules[rule] },
+        { rules },
       ),
     );
     value.dispose();

@@ -27,7 +27,7 @@ const placesOf = (length: number, size: number, stride: number): number[] => {
  * The probability of each image's class while a square hides a part of it (Zeiler and Fergus, ECCV 2014, section 4.2):
  * [N, rows, columns], one for each place of the square, the caller's to dispose. It is low where the class is seen.
  *
- * @throws ArgumentError for a square that does not fit, ShapeError for other images than [N, C, H, W]
+ * @throws ArgumentError for a square that does not fit or shows no number, ShapeError for other images than [N, C, H, W]
  */
 export const occlusion = async (net: Classifier, images: Tensor, options: OcclusionOptions): Promise<Tensor> => {
   if (images.rank !== 4)
@@ -40,6 +40,7 @@ export const occlusion = async (net: Classifier, images: Tensor, options: Occlus
   ] as const)
     if (!(Number.isInteger(given) && given >= 1 && given <= most))
       throw new ArgumentError(`occlusion: ${name} is ${given}, expected an integer from 1 to ${most}`);
+  if (!Number.isFinite(value)) throw new ArgumentError(`occlusion: value is ${value}, expected a finite number`);
   const classes = await classesOf("occlusion", net, images, options.classes);
   const rows = placesOf(height, size, stride);
   const columns = placesOf(width, size, stride);

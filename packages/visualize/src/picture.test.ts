@@ -97,6 +97,13 @@ describe("grid", () => {
   test("refuses none, and different sizes", () => {
     expect(() => grid([])).toThrow("expected at least one picture");
     expect(() => grid([grey(1, 1), grey(2, 1, 1)])).toThrow("picture 1 is 2x1x1, the first 1x1x1");
+    for (const [options, message] of [
+      [{ columns: 0 }, "grid: columns is 0, expected an integer of at least 1"],
+      [{ gap: 0.5 }, "grid: gap is 0.5"],
+    ] as const) {
+      expect(() => grid([grey(1, 1)], options)).toThrow(ArgumentError);
+      expect(() => grid([grey(1, 1)], options)).toThrow(message);
+    }
   });
 });
 
@@ -123,5 +130,7 @@ describe("overlay", () => {
   test("wants a value for each place of the map", () => {
     expect(() => overlay(grey(1, 1), { values: [1], height: 2, width: 2 })).toThrow(ArgumentError);
     expect(() => overlay(grey(1, 1), { values: [], height: 0, width: 2 })).toThrow(ArgumentError);
+    for (const opacity of [-0.1, 1.1, Number.NaN])
+      expect(() => overlay(grey(1, 1), { values: [1], height: 1, width: 1 }, opacity)).toThrow(/^overlay: opacity is/);
   });
 });

@@ -92,11 +92,17 @@ export interface GridOptions {
   readonly background?: number | undefined;
 }
 
-/** Pictures side by side, row by row. @throws ArgumentError if there is none or their sizes differ */
+/** Pictures side by side, row by row. @throws ArgumentError if there is none, their sizes differ, or for bad options */
 export const grid = (pictures: readonly Picture[], options: GridOptions = {}): Picture => {
   const [first] = pictures;
   if (!first) throw new ArgumentError("grid: expected at least one picture");
   const { columns = Math.ceil(Math.sqrt(pictures.length)), gap = 1, background = 255 } = options;
+  for (const [name, value, least] of [
+    ["columns", columns, 1],
+    ["gap", gap, 0],
+  ] as const)
+    if (!(Number.isSafeInteger(value) && value >= least))
+      throw new ArgumentError(`grid: ${name} is ${value}, expected an integer of at least ${least}`);
   const { width: w, height: h, channels } = first;
   const width = columns * (w + gap) + gap;
   const height = Math.ceil(pictures.length / columns) * (h + gap) + gap;
@@ -143,12 +149,13 @@ const between = (from: number, to: number): { low: number; high: number; share: 
  * highest.
  *
  * @param opacity of the heat map, 0 to 1. Default 0.5.
- * @throws ArgumentError if the map does not have height · width values, or none
+ * @throws ArgumentError if the map does not have height · width values, or none, or for a bad opacity
  */
 export const overlay = (picture: Picture, map: HeatMap, opacity = 0.5): Picture => {
   const { width, height, channels, data } = picture;
   if (map.values.length !== map.height * map.width || map.values.length === 0)
     throw new ArgumentError(`overlay: the map has ${map.values.length} values, expected ${map.height} · ${map.width}`);
+  if (!(opacity >= 0 && opacity <= 1)) throw new ArgumentError(`overlay: opacity is ${opacity}, expected 0 to 1`);
   const { low, high } = rangeOf(map.values);
   const rows = between(map.height, height);
   const columns = between(map.width, width);

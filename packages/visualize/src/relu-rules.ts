@@ -1,4 +1,4 @@
-import type { GradientContext, GradientRule, GradientRules, Tensor } from "@striate/core";
+import { ArgumentError, type GradientContext, type GradientRule, type GradientRules, type Tensor } from "@striate/core";
 
 /** The same rule for ReLU and its smooth kin, which the networks of today have in its place. */
 const forRectifiers = (rule: (grad: Tensor, active: () => Tensor) => Tensor): GradientRules => {
@@ -14,7 +14,7 @@ const forRectifiers = (rule: (grad: Tensor, active: () => Tensor) => Tensor): Gr
 };
 
 /** How a gradient passes a rectifier on its way down. */
-export const reluRules = {
+const reluRules = {
   /** The gradient itself: for a ReLU, where the input was positive. K. Simonyan et al., arXiv 1312.6034, section 3. */
   gradient: {},
   /** Where the gradient is positive. M. Zeiler, R. Fergus, ECCV 2014, section 2.1. */
@@ -24,3 +24,12 @@ export const reluRules = {
 } as const satisfies Readonly<Record<string, GradientRules>>;
 
 export type ReluRule = keyof typeof reluRules;
+
+/** @throws ArgumentError unless there is a rule of that name */
+export const reluRulesOf = (op: string, rule: ReluRule): GradientRules => {
+  if (!Object.hasOwn(reluRules, rule))
+    throw new ArgumentError(
+      `${op}: rule is ${JSON.stringify(rule)}, expected one of ${Object.keys(reluRules).join(", ")}`,
+    );
+  return reluRules[rule];
+};

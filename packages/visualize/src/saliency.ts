@@ -2,7 +2,7 @@ import { noGrad, scope, type Tensor, valueAndGrad } from "@striate/core";
 import { evaluating, logitsOf } from "@striate/nn";
 import { chosenLogits, classesOf } from "./classes.js";
 import type { Classifier } from "./layers.js";
-import { type ReluRule, reluRules } from "./relu-rules.js";
+import { type ReluRule, reluRulesOf } from "./relu-rules.js";
 
 export interface SaliencyOptions {
   /** One an image. Default: what the network takes each for. */
@@ -14,15 +14,18 @@ export interface SaliencyOptions {
 /**
  * The gradient of each image's class score, before the softmax, with respect to its pixels: [N, C, H, W], the caller's to
  * dispose. The largest magnitude over the channels is the saliency map of Simonyan et al., see `saliencyMap`.
+ *
+ * @throws ArgumentError for classes that are none or do not fit the images, or an unknown rule
  */
 export const inputGradient = async (
   net: Classifier,
   images: Tensor,
   { classes: given, rule = "gradient" }: SaliencyOptions = {},
 ): Promise<Tensor> => {
+  const rules = reluRulesOf("inputGradient", rule);
   const classes = await classesOf("inputGradient", net, images, given);
   const { value, grads } = evaluating(net, () =>
-    valueAndGrad(() => chosenLogits(logitsOf(net.forward(images)), classes), [images], { rules: reluRules[rule] }),
+    valueAndGrad(() => chosenLogits(logitsOf(net.forward(images)), classes), [images], { rules }),
   );
   value.dispose();
   return grads[0] as Tensor;

@@ -148,6 +148,13 @@ describe("inputGradient", () => {
     smooth.dispose();
   });
 
+  test("refuses a rule that is none, as deconvnet does", async () => {
+    const rule = "guidedd" as "guided";
+    const message = 'rule is "guidedd", expected one of gradient, deconvnet, guided';
+    await expect(inputGradient(net, images, { rule })).rejects.toThrow(`inputGradient: ${message}`);
+    await expect(deconvnet(net, images, "0", { channel: 0, rule })).rejects.toThrow(`deconvnet: ${message}`);
+  });
+
   test("refuses classes that do not fit", async () => {
     await expect(inputGradient(net, images, { classes: [0] })).rejects.toThrow("1 classes for 2 images");
     await expect(inputGradient(net, images, { classes: [0, 6] })).rejects.toThrow("class 6 is none of the 6");
@@ -245,9 +252,25 @@ describe("occlusion", () => {
     expect(new Set(found).size).toBeGreaterThan(9);
   });
 
-  test.each([{ size: 0 }, { size: 9 }, { size: 2, stride: 0 }, { size: 1.5 }])("refuses %o", async (options) => {
-    await expect(occlusion(net, images, options)).rejects.toThrow(ArgumentError);
+  test("is low where the square hides what the class is told by", async () => {
+    const small = build(sequential([flatten(), linear(9, 2, { bias: false })]), { backend, seed: 1 });
+    const weight = tensor([...Array(9).fill(0), 0, 0, 0, 0, 0, 0, 0, 2, 0], { backend, shape: [2, 9] });
+    (small.namedParameters().get("1.weight") as Tensor).assign(weight);
+    const x = tensor(Array(9).fill(1), { backend, shape: [1, 1, 3, 3] });
+    const found = await values(await occlusion(small, x, { size: 1, classes: [1], value: -1 }));
+    const sigmoid = (v: number): number => 1 / (1 + Math.exp(-v));
+    found.forEach((p, place) => {
+      expect(p).toBeCloseTo(sigmoid(place === 7 ? -2 : 2), 6);
+    });
+    for (const t of [weight, x, small]) t.dispose();
   });
+
+  test.each([{ size: 0 }, { size: 9 }, { size: 2, stride: 0 }, { size: 1.5 }, { size: 2, value: Number.NaN }])(
+    "refuses %o",
+    async (options) => {
+      await expect(occlusion(net, images, options)).rejects.toThrow(ArgumentError);
+    },
+  );
 });
 
 describe("pictures of tensors", () => {

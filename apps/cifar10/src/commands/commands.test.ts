@@ -11,7 +11,8 @@ import { runCommand } from "../testing/command.js";
 const scratch = mkdtempSync(join(tmpdir(), "striate-commands-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-const quick = ["--backend", "cpu", "--epochs", `${2 / 256}`, "--batch-size", "8", "--synthetic"];
+const generated = ["--backend", "cpu", "--batch-size", "8", "--synthetic"];
+const quick = [...generated, "--epochs", `${2 / 256}`];
 
 /** Two runs of two steps. */
 const runs = [join(scratch, "first"), join(scratch, "second")] as const;
@@ -61,9 +62,14 @@ describe("eval", () => {
       message: expect.stringContaining("the weights of the run cannot be read"),
     });
     writeFileSync(join(broken, "config.json"), "{}");
+    const { code, message } = await runCommand(["eval", broken]);
+    expect(code).toBe(8);
+    expect(message).toMatch(/config\.json is no config of a run: \w+: .*, and \d+ more$/);
+    expect(message).not.toContain("\n");
+    writeFileSync(join(broken, "config.json"), "{");
     expect(await runCommand(["eval", broken])).toMatchObject({
       code: 8,
-      message: expect.stringContaining("config.json"),
+      message: expect.stringContaining("config.json cannot be read"),
     });
   });
 });
@@ -193,12 +199,19 @@ describe("gradcheck", () => {
     }
     expect(events.at(-1)).toMatchObject({ event: "end", failed: 0, parameters: 10 });
   });
+
+  test("Ctrl-C is heard before the next parameter", async () => {
+    const abort = new AbortController();
+    const onEvent = () => void setImmediate(() => abort.abort());
+    const { events } = await runCommand(["gradcheck", "--preset", "lenet5"], { signal: abort.signal, onEvent });
+    expect(events.map(({ event }) => event)).toEqual(["gradcheck", "interrupted"]);
+  });
 });
 
 describe("lr-find", () => {
   test("draws a curve and writes a page", async () => {
     const html = join(scratch, "lr.html");
-    const args = ["--preset", "lenet5", ...quick, "--steps", "30", "--from", "1e-6", "--to", "10", "--html", html];
+    const args = ["--preset", "lenet5", ...generated, "--steps", "30", "--from", "1e-6", "--to", "10", "--html", html];
     const { events, texts, code } = await runCommand(["lr-find", ...args]);
     expect(code).toBe(0);
     const [found] = events as unknown as [{ points: { lr: number; loss: number }[]; suggestion: number | null }];
@@ -209,7 +222,7 @@ describe("lr-find", () => {
   });
 
   test("rates of the speed nets are in the paper's units", async () => {
-    const args = ["--preset", "fast70", ...quick, "--steps", "10", "--from", "0.1", "--to", "20"];
+    const args = ["--preset", "fast70", ...generated, "--steps", "10", "--from", "0.1", "--to", "20"];
     const { events } = await runCommand(["lr-find", ...args]);
     const [found] = events as unknown as [{ points: { lr: number }[] }];
     expect(found.points[0]?.lr).toBeCloseTo(0.1, 9);

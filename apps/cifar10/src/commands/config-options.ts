@@ -1,10 +1,19 @@
 /** `--preset`, `--config`, `--set` and a flag for each common setting: what makes a config on the command line. */
+import { cifar10Classes } from "@striate/data";
+import { models } from "@striate/models";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Env, readPath, table } from "../cli.js";
 import { configFlags, longName, variableName } from "../config/flags.js";
 import { presetNames, presets } from "../config/presets.js";
-import { resolveConfig, type Setting, settingFromAssignment, settingsFromFlags } from "../config/resolve.js";
+import {
+  ConfigError,
+  resolveConfig,
+  type Setting,
+  settingFromAssignment,
+  settingsFromFlags,
+} from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
+import { costOf, layerOf } from "../training/networks.js";
 
 type Given = Readonly<Record<string, unknown>>;
 
@@ -15,18 +24,19 @@ const readName = (text: string): string => {
   return text;
 };
 
-/** Adds the options; `groups` leaves out those of other groups. */
+/** Adds the options; `groups` leaves out those of other groups, `without` those that would change nothing. */
 export const withConfigOptions = (
   command: Command,
-  { groups }: { readonly groups?: readonly string[] | undefined } = {},
+  { groups, without = [] }: { readonly groups?: readonly string[]; readonly without?: readonly string[] } = {},
 ): Command => {
   command.addOption(
     new Option("--preset <name>", "network and recipe, see below (default: fast70)").argParser(readName),
   );
   command.option("--config <file>", "settings as JSON, for instance RUN/config.json, over the preset's", readPath);
   command.option("--set <path=value>", "any setting of the config: --set optimizer.nesterov=true", collect);
-  for (const { flags, group, description, read } of configFlags) {
-    if (groups && !groups.includes(group)) continue;
+  for (const flag of configFlags) {
+    const { flags, group, description, read } = flag;
+    if ((groups && !groups.includes(group)) || without.includes(longName(flag))) continue;
     const option = new Option(flags, description).helpGroup(group);
     command.addOption(read === undefined ? option : option.argParser(read));
   }
@@ -40,13 +50,20 @@ export const settingsOf = (given: Given): Setting[] => [
 ];
 
 /** @throws ConfigError */
-export const configOf = (given: Given, env: Env = {}): Config =>
-  resolveConfig({
+export const configOf = (given: Given, env: Env = {}): Config => {
+  const config = resolveConfig({
     preset: given["preset"] as string | undefined,
     file: given["config"] as string | undefined,
     env,
     flags: settingsOf(given),
   });
+  const { name } = config.network;
+  if (costOf(layerOf(config.network, { classes: cifar10Classes.length })) === undefined)
+    throw new ConfigError(
+      `the network ${name} is made for images of ${models[name].input.join("x")}: those of CIFAR-10, 3x32x32, are too small for it`,
+    );
+  return config;
+};
 
 const summaryOf = (name: string): string => {
   const { summary, config } = presets[name as keyof typeof presets];

@@ -39,7 +39,7 @@ const command = () =>
       .option("--to <rate>", "the last (default: the config's * 100)", readNumber)
       .option("--steps <n>", "rates that are tried", readCount(10, 100_000), 100)
       .option("--html <file>", "the curve as a page too", readPath),
-    { groups: ["The run:", "Data:", "Recipe:"] },
+    { groups: ["The run:", "Data:", "Recipe:"], without: ["--epochs", "--max-time"] },
   );
 
 export const lrFindCommand: CommandDefinition<LrFindOptions> = {

@@ -367,5 +367,15 @@ test("changes by hand of another run are made again", async () => {
   const replayed = await train(["--replay", changed, "--weight-decay", "0"]);
   const plain = await train(["--weight-decay", "0"]);
   expect(replayed.last["weightsSha256"]).not.toBe(plain.last["weightsSha256"]);
+  // They are changes of the run that repeats them: it can be gone on with, and repeated, by itself.
+  const { event: _, time: __, ...values } = change;
+  const changesOf = (run: string) => metricsOf(run).filter(({ event }) => event === "change");
+  const before = changesOf(replayed.out);
+  expect(before).toMatchObject([values]);
+  for (const file of readdirSync(join(replayed.out, "checkpoints")))
+    if (!/0{8}/.test(file)) rmSync(join(replayed.out, "checkpoints", file));
+  const resumed = await runCommand(["--resume", replayed.out]);
+  expect(resumed.events.at(-1)?.["weightsSha256"]).toBe(replayed.last["weightsSha256"]);
+  expect(changesOf(replayed.out)).toEqual(before);
   expect(plain.last["weightsSha256"]).not.toBe(last["weightsSha256"]);
 });

@@ -99,6 +99,10 @@ const expectCompatible = (options: Readonly<Record<string, unknown>>): void => {
     throw new ConfigError("--profile is for a single run");
   if (options["ui"] === true && (options["seeds"] !== undefined || options["overfitBatches"] !== undefined))
     throw new ConfigError("--ui is for a single run");
+  if (options["overfitBatches"] !== undefined)
+    for (const name of ["csv", "tensorboard", "out"])
+      if (options[name] !== undefined && options[name] !== false)
+        throw new ConfigError(`--overfit-batches saves nothing; --${name} is for a run`);
   if (options["resume"] === undefined) return;
   for (const name of ["preset", "config", "out"])
     if (options[name] !== undefined)

@@ -90,7 +90,12 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
   ],
   "Selection and safety:": [
     ["--select <which>", "select", "keep the weights of the last step, or the best on validation: last or best", word],
-    ["--early-stopping <n>", "earlyStopping.patience", "stop after so many validations without improvement", number],
+    [
+      "--early-stopping <n>",
+      "earlyStopping.patience",
+      "so many validations in a row may bring no improvement; the next one ends training",
+      number,
+    ],
     ["--validate-every <n>", "validateEvery", "epochs from one validation to the next", number],
     ["--save-every <steps>", "checkpoint.every", "steps from one checkpoint to the next (default: an epoch)", number],
     ["--keep <n>", "checkpoint.keep", "checkpoints that are kept, at least 2", number],

@@ -135,6 +135,28 @@ describe("what counts after a resume", () => {
     expect(currentRecords(numbered(metrics)).map(({ line }) => line)).toEqual([1, 2, 7, 8]);
   });
 
+  test("changes that were to be made again stay, though their time is behind the checkpoint", () => {
+    const metrics: Metric[] = [
+      {
+        event: "start",
+        time: 0,
+        steps: 9,
+        epochs: 1,
+        batchSize: 1,
+        backend: "cpu",
+        seed: 0,
+        data: "synthetic",
+        classes: [],
+      },
+      { event: "change", time: 0, step: 5, lr: 1 },
+      step(1, 0),
+      step(2, 0),
+      { event: "resume", time: 2, step: 1 },
+      step(2, 1),
+    ];
+    expect(currentRecords(numbered(metrics)).map(({ line }) => line)).toEqual([1, 2, 3, 5, 6]);
+  });
+
   test("an end right at the checkpoint is none", () => {
     const metrics: Metric[] = [
       step(1, 0),

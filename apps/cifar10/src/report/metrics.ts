@@ -1,4 +1,4 @@
-/** What a run wrote into metrics.jsonl: one JSON object a line, each with `event` and `time`. */
+/** What a run wrote into metrics.jsonl: one JSON object a line, each with `event` and `time`; docs/training.md has all of them. */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { ReportError } from "./error.js";
@@ -60,7 +60,7 @@ const lines = {
   }),
   validation: line("validation", { epoch: count, step: count, loss: figure, accuracy: figure, images: count }),
   checkpoint: line("checkpoint", { step: count, file: z.string(), best: z.boolean().optional() }),
-  /** Set by hand in the live page after `step` steps. */
+  /** Set by hand in the live page after `step` steps; before its time, directly behind `start`, if it repeats that of another run. */
   change: line("change", {
     step: count,
     /** Of the largest parameter group in the next step; `lrScale` is what it multiplies the schedule with. */
@@ -157,7 +157,12 @@ export const currentRecords = (records: readonly MetricRecord[]): MetricRecord[]
   for (const record of records) {
     const { metric } = record;
     if (metric.event === "resume") {
-      const before = current.findIndex((earlier) => (stepOf(earlier.metric) ?? 0) > metric.step);
+      // Changes that were to be made again stand behind the start, before their time.
+      const isPlan = ({ metric: { event } }: MetricRecord): boolean => event === "start" || event === "change";
+      const planned = current.findIndex((earlier) => !isPlan(earlier));
+      const before = current.findIndex(
+        (earlier, i) => planned >= 0 && i >= planned && (stepOf(earlier.metric) ?? 0) > metric.step,
+      );
       if (before >= 0) current = current.slice(0, before);
       // Of an end without steps behind the checkpoint.
       current = current.filter((earlier) => earlier.metric.event !== "end");

@@ -1,32 +1,91 @@
-/** What a run does behind its last step: tests, saves, reports. */
+/** What a run leaves behind its last step for people and other programs. */
 import { join } from "node:path";
 import { tensorsToHost, weightsSha256 } from "@striate/checkpoint";
 import { replaceFile } from "@striate/checkpoint/node";
-import type { Backend } from "@striate/core";
-import type { ImageDataset } from "@striate/data";
-import { type FitResult, restoreState } from "@striate/train";
-import type { RunFolder } from "@striate/train/node";
+import type { RunFolder, RunResult } from "@striate/train/node";
 import type { CommandContext } from "../commands/command.js";
-import { keepsBest } from "../config/resolve.js";
 import { clock, percent } from "../progress-line.js";
 import { currentRecords, readMetrics, toCsv, writeReport, writeTensorBoard } from "../report/index.js";
 import { resumeCommand } from "./resume.js";
 import type { Session, SessionPlan } from "./session.js";
-import { type Tested, testWeights } from "./testing.js";
+import type { Tested } from "./testing.js";
 import type { Outcome, TrainJob } from "./train.js";
 
-export interface FinishedTraining extends SessionPlan, Pick<TrainJob, "csv" | "tensorboard"> {
-  readonly test: ImageDataset;
-  readonly session: Session;
-  readonly backend: Backend;
-  readonly result: FitResult;
-  /** What making the network took: it is part of training. */
-  readonly assembleSeconds: number;
-}
+type Result = RunResult<Session>;
+
+const weightsFile = (run: RunFolder): string => join(run.path, "weights.safetensors");
+
+/** Figures of every event behind the last step. */
+const commonFigures = (run: RunFolder, { config, steps, training }: SessionPlan, result: Result): object => {
+  const { preset, batchSize, seed } = config;
+  return {
+    trainSeconds: result.seconds,
+    imagesPerSecond: result.images / result.seconds,
+    epochs: result.steps / steps.perEpoch,
+    steps: result.steps,
+    preset,
+    batchSize,
+    backend: result.training.backend.name,
+    seed,
+    data: training.name,
+    trainLoss: result.loss,
+    run: run.path,
+  };
+};
+
+/** The weights that the run comes to have been tested, if the run was not interrupted. */
+const selectedOf = ({ training: { tested } }: Result) => (tested.get("best") ?? tested.get("last")) as Tested;
 
 const figures = ({ accuracy, loss }: Tested): object => ({ testAccuracy: accuracy, testLoss: loss });
 
-const interrupted: Outcome = { exit: "ok", testAccuracy: undefined };
+/** The `end` event, and what summary.json holds. */
+export const endOf = (run: RunFolder, plan: SessionPlan, result: Result): object => {
+  const { ended, reason, weightsSha256, training } = result;
+  const selected = selectedOf(result);
+  const last = training.tested.get("last") as Tested;
+  const best = training.tested.get("best");
+  return {
+    ...figures(selected),
+    testImages: selected.images,
+    views: plan.config.views,
+    ...commonFigures(run, plan, result),
+    weightsSha256,
+    weights: weightsFile(run),
+    ended,
+    ...(reason !== undefined && { reason }),
+    last: figures(last),
+    ...(best && { best: { ...figures(best), step: best.step } }),
+  };
+};
+
+/** Keeps the weights as they are, and tells how to go on. */
+const interrupted = async (
+  run: RunFolder,
+  plan: SessionPlan,
+  result: Result,
+  { reporter }: CommandContext,
+): Promise<void> => {
+  const common = commonFigures(run, plan, result);
+  if (result.steps === 0) {
+    reporter.event(
+      { event: "interrupted", ...common },
+      () => "stopped before the first step; there are no weights to keep",
+    );
+    return;
+  }
+  const { net, metadata } = result.training;
+  const weights = await tensorsToHost(net.stateDict());
+  const sha256 = await weightsSha256(weights);
+  await run.saveWeights(weights, { ...metadata, steps: `${result.steps}`, sha256 });
+  const file = weightsFile(run);
+  const resume = resumeCommand(run.path);
+  const when =
+    result.interrupted === "testing" ? "while testing" : `after ${result.steps} of ${plan.steps.total} steps`;
+  reporter.event(
+    { event: "interrupted", ...common, weightsSha256: sha256, weights: file, resume },
+    ({ bold }) => `stopped ${when}\nweights: ${file}\nto go on: ${bold(resume)}`,
+  );
+};
 
 /** Files for other programs. */
 const exportMetrics = async (folder: string, { csv, tensorboard }: Pick<TrainJob, "csv" | "tensorboard">) => {
@@ -38,129 +97,36 @@ const exportMetrics = async (folder: string, { csv, tensorboard }: Pick<TrainJob
   if (tensorboard) await writeTensorBoard(folder);
 };
 
-/** Tests the weights of the last step and, where they are kept, the best; saves those that the run comes to. */
+/** Reports, and says what the run came to. */
 export const finishRun = async (
   run: RunFolder,
-  training: FinishedTraining,
-  { reporter, signal }: CommandContext,
+  plan: SessionPlan,
+  result: Result,
+  job: Pick<TrainJob, "csv" | "tensorboard">,
+  context: CommandContext,
 ): Promise<Outcome> => {
-  const { config, steps, test, session, backend, result, assembleSeconds } = training;
-  const { assembled, port } = session;
-  const { net } = assembled;
-  const { preset, batchSize, seed, views } = config;
-  if (result.ended !== "aborted") assembled.finish();
-  // Reading the weights waits for the device: only now has all of the work been done.
-  const reading = performance.now();
-  let weights = await tensorsToHost(net.stateDict());
-  const trainSeconds = assembleSeconds + result.seconds + (performance.now() - reading) / 1000;
-  const common = {
-    trainSeconds,
-    imagesPerSecond: result.images / trainSeconds,
-    epochs: result.steps / steps.perEpoch,
-    steps: result.steps,
-    preset,
-    batchSize,
-    backend: backend.name,
-    seed,
-    data: training.training.name,
-    trainLoss: result.loss,
-    run: run.path,
-  };
-  const resume = resumeCommand(run.path);
-  if (result.steps === 0) {
-    run.event({ event: "end", ended: result.ended, seconds: trainSeconds });
-    reporter.event(
-      { event: "interrupted", ...common },
-      () => "stopped before the first step; there are no weights to keep",
-    );
-    return interrupted;
+  if (result.interrupted) {
+    await interrupted(run, plan, result, context);
+    return { exit: "ok", testAccuracy: undefined };
   }
-
-  const file = join(run.path, "weights.safetensors");
-  const save = async (): Promise<{ weightsSha256: string; weights: string }> => {
-    const sha256 = await weightsSha256(weights);
-    await run.saveWeights(weights, {
-      preset,
-      backend: backend.name,
-      seed: `${seed}`,
-      steps: `${result.steps}`,
-      sha256,
-    });
-    return { weightsSha256: sha256, weights: file };
-  };
-  const stopped = async (when: string): Promise<Outcome> => {
-    const saved = await save();
-    run.event({ event: "end", ended: "aborted", seconds: trainSeconds });
-    reporter.event(
-      { event: "interrupted", ...common, ...saved, resume },
-      ({ bold }) => `stopped ${when}\nweights: ${file}\nto go on: ${bold(resume)}`,
-    );
-    return interrupted;
-  };
-  if (result.ended === "aborted") return stopped(`after ${result.steps} of ${steps.total} steps`);
-
-  // The test images are looked at here and nowhere else.
-  reporter.progress({ phase: "testing", done: 0, total: test.count });
-  const best = keepsBest(config) ? await run.best() : undefined;
-  const bestStep = best?.progress.step;
-  const look = async (which: "last" | "best", step: number, kept: boolean): Promise<Tested> => {
-    const tested = await testWeights(net, test, which, run, {
-      backend,
-      views,
-      phase: "testing",
-      reporter,
-      signal,
-      kept,
-    });
-    const { labels, predictions } = tested;
-    if (kept) port?.evaluated({ dataset: test, split: "test", step, labels, predictions });
-    return tested;
-  };
-  const testAll = async (): Promise<{ last: Tested; best: Tested | undefined }> => {
-    const last = await look("last", result.steps, best === undefined);
-    if (!best) return { last, best: undefined };
-    restoreState(best.states, session.training);
-    assembled.adopt();
-    weights = await tensorsToHost(net.stateDict());
-    return { last, best: await look("best", best.progress.step, true) };
-  };
-  let tested: Awaited<ReturnType<typeof testAll>>;
-  try {
-    tested = await testAll();
-  } catch (error) {
-    if (signal.aborted && error === signal.reason) return stopped("while testing");
-    throw error;
-  }
-  const saved = await save();
-  const { accuracy: testAccuracy, loss: testLoss, images } = tested.best ?? tested.last;
-  const end = {
-    testAccuracy,
-    testLoss,
-    testImages: images,
-    views,
-    ...common,
-    ...saved,
-    ended: result.ended,
-    ...(result.reason !== undefined && { reason: result.reason }),
-    last: figures(tested.last),
-    ...(tested.best && { best: { ...figures(tested.best), step: bestStep } }),
-  };
-  const { ended, reason } = result;
-  run.event({ event: "end", ended, ...(reason !== undefined && { reason }), seconds: trainSeconds });
-  await run.writeJson("summary.json", end);
+  const { reason, seconds, weightsSha256: sha256, training } = result;
+  const { accuracy, images } = selectedOf(result);
+  const { views } = plan.config;
+  const best = training.tested.get("best");
+  const last = training.tested.get("last") as Tested;
   const report = await writeReport(run.path);
-  await exportMetrics(run.path, training);
-  reporter.event({ event: "end", ...end, report }, ({ bold }) =>
+  await exportMetrics(run.path, job);
+  context.reporter.event({ event: "end", ...endOf(run, plan, result), report }, ({ bold }) =>
     [
       ...(reason === undefined ? [] : [`stopped: ${reason}`]),
-      `${bold(`test accuracy ${percent(testAccuracy)}`)} on ${images} images${views === 1 ? "" : `, ${views} views each`}; ` +
-        `trained in ${clock(trainSeconds)} (${Math.round(common.imagesPerSecond)} images/s)`,
-      ...(tested.best
-        ? [`best on validation, after ${bestStep} steps; weights of the last step: ${percent(tested.last.accuracy)}`]
+      `${bold(`test accuracy ${percent(accuracy)}`)} on ${images} images${views === 1 ? "" : `, ${views} views each`}; ` +
+        `trained in ${clock(seconds)} (${Math.round(result.images / seconds)} images/s)`,
+      ...(best
+        ? [`best on validation, after ${best.step} steps; weights of the last step: ${percent(last.accuracy)}`]
         : []),
-      `weights: ${file} (sha256 ${saved.weightsSha256.slice(0, 16)}…)`,
+      `weights: ${weightsFile(run)} (sha256 ${`${sha256}`.slice(0, 16)}…)`,
       `report: ${report}`,
     ].join("\n"),
   );
-  return { exit: "ok", testAccuracy };
+  return { exit: "ok", testAccuracy: accuracy };
 };

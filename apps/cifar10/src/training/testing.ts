@@ -10,17 +10,18 @@ export interface Tested {
   readonly images: number;
   readonly labels: Int32Array;
   readonly predictions: Int32Array;
+  /** For the metrics. */
+  readonly line: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Looks at the test images, writes what came of it to the metrics, and every prediction to predictions.json if these
- * are the weights that the run comes to.
+ * Looks at the test images, and writes every prediction to predictions.json if these are the weights that the run comes to.
  */
 export const testWeights = async (
   net: Net,
   dataset: ImageDataset,
   which: "last" | "best",
-  run: Pick<RunFolder, "event" | "writeText">,
+  run: Pick<RunFolder, "writeText">,
   options: Omit<EvaluationOptions, "heard"> & { readonly kept: boolean },
 ): Promise<Tested> => {
   const recorders: ReturnType<typeof recordPredictions>[] = [];
@@ -35,14 +36,14 @@ export const testWeights = async (
     });
     const confusion = confusionOf(labels, predictions, dataset.classes.length);
     const perClass = perClassOf(confusion, dataset.classes);
-    run.event({ event: "test", which, loss, accuracy, images, views: options.views, confusion, perClass });
     const probabilities = await recorders[0]?.finish();
     if (options.kept && probabilities !== undefined)
       await run.writeText(
         "predictions.json",
         `${JSON.stringify(predictionsOf({ dataset, which, split: "test", probabilities }))}\n`,
       );
-    return { accuracy, loss, images, labels, predictions };
+    const line = { loss, accuracy, images, views: options.views, confusion, perClass };
+    return { accuracy, loss, images, labels, predictions, line };
   } finally {
     for (const recorder of recorders) recorder.dispose();
   }

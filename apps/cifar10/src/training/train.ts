@@ -2,10 +2,16 @@
 import { join } from "node:path";
 import { createBackend } from "@striate/backends";
 import type { Backend } from "@striate/core";
-import type { ImageDataset } from "@striate/data";
-import { type Checkpoint, type FitResult, fitWithRecovery } from "@striate/train";
-import { createRunFolder, openRunFolder, type RunFolder } from "@striate/train/node";
+import {
+  createRunFolder,
+  openRunFolder,
+  type RunFolder,
+  type RunResult,
+  type RunStart,
+  trainRun,
+} from "@striate/train/node";
 import type { CommandContext } from "../commands/command.js";
+import { keepsBest } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
 import { environmentOf } from "../environment.js";
 import type { Exit } from "../exit-codes.js";
@@ -14,7 +20,7 @@ import { runName, runsFolder } from "../runs.js";
 import type { Change } from "../ui/changes.js";
 import { type Assembled, assemble } from "./assemble.js";
 import { loadSplit, loadTrainingData } from "./data.js";
-import { finishRun } from "./finish.js";
+import { endOf, finishRun } from "./finish.js";
 import { planSteps, shortened } from "./plan.js";
 import type { Profile } from "./profile.js";
 import { identityOf } from "./resume.js";
@@ -43,12 +49,16 @@ export interface Outcome {
   readonly testAccuracy: number | undefined;
 }
 
-interface Plan extends SessionPlan {
-  readonly test: ImageDataset;
+/** What the config made, before there is a folder to train in. */
+interface Assembling {
+  readonly backend: Backend;
+  readonly assembled: Assembled | undefined;
+  /** What that took. */
+  readonly setupSeconds: number;
 }
 
 /** The data, and what the config makes of them. */
-const planRun = async ({ config, dev }: TrainJob, { reporter, signal }: CommandContext): Promise<Plan> => {
+const planRun = async ({ config, dev }: TrainJob, { reporter, signal }: CommandContext): Promise<SessionPlan> => {
   const data = await loadTrainingData(config, reporter, signal);
   const all = await loadSplit("test", config, reporter, signal);
   const { config: planned, data: used, test } = dev ? shortened(config, data, all) : { config, data, test: all };
@@ -58,7 +68,7 @@ const planRun = async ({ config, dev }: TrainJob, { reporter, signal }: CommandC
 const openFolder = async (
   folder: string,
   { resume }: TrainJob,
-  { config, training, validation, test }: Plan,
+  { config, training, validation, test }: SessionPlan,
   backend: Backend,
   { reporter, ui }: CommandContext,
 ): Promise<RunFolder> => {
@@ -81,49 +91,28 @@ const openFolder = async (
 
 const isChange = (event: { readonly event: string }): boolean => event.event === "change";
 
-/** The last session, and what came of its training. */
-interface Trained {
-  readonly session: Session;
-  readonly backend: Backend;
-  readonly result: FitResult;
-}
-
-/** Trains to the end, on new backends where one is lost. */
+/** Trains to the end, on new backends where one is lost. Takes over what was assembled. */
 const trainIn = async (
   run: RunFolder,
   job: TrainJob,
-  plan: Plan,
-  first: { readonly backend: Backend; readonly assembled: Assembled },
+  plan: SessionPlan,
+  first: Assembling,
   context: CommandContext,
-): Promise<Trained> => {
+): Promise<RunResult<Session>> => {
   const { config, steps, training } = plan;
+  const { preset, epochs, batchSize, seed } = config;
   const { reporter } = context;
-  let session: Session | undefined;
-  let { backend } = first;
-  let checkpoint: Checkpoint | undefined;
+  const { setupSeconds } = first;
+  let { assembled } = first;
+  const about = { preset, backend: first.backend.name, epochs, batchSize, seed, data: training.name };
 
-  const start = (assembled: Assembled): void => {
-    const { preset, epochs, batchSize, seed } = config;
-    const about = { preset, backend: backend.name, epochs, batchSize, seed, data: training.name };
-    const resumed = checkpoint?.progress.step;
-    if (!checkpoint) {
-      run.event({
-        event: "start",
-        steps: steps.total,
-        ...about,
-        network: config.network.name,
-        parameters: assembled.net.parameters().reduce((sum, { size }) => sum + size, 0),
-        classes: training.classes,
-      });
-      // Before their time, so that a run that is gone on with has them too.
-      for (const change of job.replay ?? []) run.event({ event: "change", ...change });
-    }
+  const introduce = (resumed: number | undefined): void => {
     reporter.event(
       { event: "start", ...about, run: run.path, ...(resumed !== undefined && { resumed }) },
       ({ bold, dim }) =>
         [
           `${bold(preset)}: ${config.network.name}, ${training.count} images of ${training.name}, ` +
-            `${steps.total} steps of ${batchSize}, backend ${backend.name}, seed ${seed}`,
+            `${steps.total} steps of ${batchSize}, backend ${about.backend}, seed ${seed}`,
           ...(resumed === undefined ? [] : [`going on after ${resumed} steps`]),
           dim(run.path),
         ].join("\n"),
@@ -131,31 +120,55 @@ const trainIn = async (
     reporter.progress({ phase: "training", done: resumed ?? 0, total: steps.total });
   };
 
-  const open = async () => {
-    let { assembled } = first;
-    const again = session !== undefined;
-    if (again) {
-      ({ backend } = await createBackend(config.backend));
-      assembled = assemble(config, { steps: steps.total, training }, { backend, seed: config.seed });
+  const open = async ({ step }: RunStart): Promise<Session> => {
+    const replay = step === undefined ? (job.replay ?? []) : (run.events().filter(isChange) as unknown as Change[]);
+    const onTrained = async () => job.profile?.report(reporter);
+    const options = { ...context, replay, setupSeconds, onTrained };
+    if (assembled) {
+      introduce(step);
+      const ready = assembled;
+      assembled = undefined;
+      return openSession(run, plan, first.backend, ready, { ...options, profile: job.profile });
     }
-    checkpoint = await run.rewind();
-    if (!again) start(assembled);
-    const replay = run.events().filter(isChange) as unknown as Change[];
-    session = openSession(run, plan, backend, assembled, {
-      ...context,
-      replay,
-      profile: again ? undefined : job.profile,
-    });
-    return session.training;
+    const { backend } = await createBackend(config.backend);
+    try {
+      const again = assemble(config, { steps: steps.total, training }, { backend, seed });
+      const session = openSession(run, plan, backend, again, options);
+      const dispose = (): void => {
+        session.dispose();
+        backend.dispose();
+      };
+      return { ...session, dispose };
+    } catch (error) {
+      backend.dispose();
+      throw error;
+    }
   };
-  const result = await fitWithRecovery({
-    open,
-    // The session has a callback of its own for checkpoints, which knows the best.
-    every: () => false,
-    store: { load: async () => checkpoint, save: (made) => run.save(made) },
-    onLoss: (error, step) => reporter.notice(`${error.message}; going on after ${step} steps on a new backend`),
-  });
-  return { session: session as unknown as Session, backend, result };
+  try {
+    return await trainRun(run, {
+      open,
+      about: ({ net, backend }) => ({
+        steps: steps.total,
+        ...about,
+        backend: backend.name,
+        network: config.network.name,
+        parameters: net.parameters().reduce((sum, { size }) => sum + size, 0),
+        classes: training.classes,
+      }),
+      // Before their time, so that a run that is gone on with has them too.
+      onStart: () => {
+        for (const change of job.replay ?? []) run.event({ event: "change", ...change });
+      },
+      validation: { everyEpochs: config.validateEvery },
+      checkpoint: config.checkpoint.every === null ? { everyEpochs: 1 } : { everySteps: config.checkpoint.every },
+      monitor: config.monitor,
+      select: keepsBest(config) ? "best" : "last",
+      summary: (result) => endOf(run, plan, result),
+      onLoss: (error, step) => reporter.notice(`${error.message}; going on after ${step} steps on a new backend`),
+    });
+  } finally {
+    assembled?.dispose();
+  }
 };
 
 /**
@@ -171,22 +184,18 @@ export const trainOnce = async (job: TrainJob, backend: Backend, context: Comman
   const { config, training, steps } = plan;
   const began = performance.now();
   const assembled = assemble(config, { steps: steps.total, training }, { backend, seed: config.seed });
-  const assembleSeconds = (performance.now() - began) / 1000;
+  const setupSeconds = (performance.now() - began) / 1000;
   const run = await openFolder(folder, job, plan, backend, context).catch((error: unknown) => {
     assembled.dispose();
     throw error;
   });
   try {
-    const trained = await trainIn(run, job, plan, { backend, assembled }, context).catch((error: unknown) => {
-      run.event({ event: "end", ended: "failed", reason: (error as Error).message, seconds: 0 });
-      throw error;
-    });
+    const result = await trainIn(run, job, plan, { backend, assembled, setupSeconds }, context);
     try {
-      await job.profile?.report(context.reporter);
-      return await finishRun(run, { ...plan, ...trained, ...job, config, assembleSeconds }, context);
+      if (result.interrupted === "training") await job.profile?.report(context.reporter);
+      return await finishRun(run, plan, result, job, context);
     } finally {
-      trained.session.dispose();
-      if (trained.backend !== backend) trained.backend.dispose();
+      result.training.dispose();
     }
   } finally {
     await run.close();

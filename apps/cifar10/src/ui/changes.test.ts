@@ -3,7 +3,7 @@ import { ArgumentError, type Tensor, zeros } from "@striate/core";
 import { adamw, type Optimizer, sgd } from "@striate/optim";
 import type { Control } from "@striate/train";
 import { describe, expect, test } from "vitest";
-import { type Change, type LiveChangesOptions, liveChanges, mainGroupOf, type Wanted } from "./changes.js";
+import { type Change, type LiveChangesOptions, liveChanges, type Wanted } from "./changes.js";
 
 const backend = await createCpuBackend();
 const parameter = (size: number): Tensor => zeros([size], { backend, requiresGrad: true });
@@ -53,10 +53,6 @@ const walk = (
     return used;
   });
 };
-
-test("the main group is the one with the most parameters", () => {
-  expect(mainGroupOf(twoGroups())).toBe(1);
-});
 
 describe("a change", () => {
   const record = () => {

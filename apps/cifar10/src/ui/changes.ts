@@ -1,7 +1,7 @@
 /** Hyperparameters that are changed while a run goes on, in such a way that it can be made again. */
 import { ArgumentError } from "@striate/core";
 import type { Optimizer } from "@striate/optim";
-import type { Callback } from "@striate/train";
+import { type Callback, mainGroupOf } from "@striate/train";
 import type { Knobs } from "./protocol.js";
 
 /** What a `change` event records. */
@@ -30,12 +30,6 @@ interface Hyper {
 type AnyOptimizer = Pick<Optimizer, "groups">;
 
 const hypersOf = (optimizer: AnyOptimizer): Hyper[] => optimizer.groups as readonly unknown[] as Hyper[];
-
-/** The position of the group with the most parameters, the first of equals: its rate is what curves show. */
-export const mainGroupOf = ({ groups }: AnyOptimizer): number => {
-  const sizes = groups.map(({ params }) => params.reduce((sum, { size }) => sum + size, 0));
-  return sizes.indexOf(Math.max(...sizes));
-};
 
 const momentumOf = ({ momentum, betas }: Hyper): number | undefined => momentum ?? betas?.[0];
 

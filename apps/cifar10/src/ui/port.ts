@@ -24,7 +24,7 @@ export interface UiPortOptions extends Subject {
 export interface UiPort {
   /** A request of the page. Nothing happens before the step that is running has ended. */
   request(request: UiRequest): void;
-  /** Goes last in the list, behind what sets or records hyperparameters. */
+  /** Goes behind what sets hyperparameters, and before what records them. */
   readonly callback: Callback;
   /** Shows the confusion matrix of a validation or of the test. */
   evaluated(evaluated: Evaluated): void;

@@ -4,7 +4,7 @@ import { CheckpointError, quote } from "../errors.js";
 import { byteLengthOf, carriers, type HostTensor } from "../host-tensor.js";
 import { expectTensor, type OpenTensors } from "../tensor-reader.js";
 import {
-  elementsOfView,
+  elementsOfViews,
   needsCopy,
   parseTorchPickle,
   type StridedView,
@@ -128,12 +128,14 @@ export const loadPt = (path: string): Promise<TorchValue> =>
       if (copied > Math.max(read, leastCopied))
         throw unsupported(`its tensors have ${copied} bytes apart from their storages, which have ${read}`);
       for (const [storage, tensors] of byStorage) {
-        const bytes = await readStorage(storage);
-        for (const tensor of tensors) {
+        const elements = elementsOfViews(
+          tensors.map((tensor) => views.get(tensor) as StridedView),
+          await readStorage(storage),
+        );
+        tensors.forEach((tensor, i) => {
           // The tensors are the parser's, made to be filled here.
-          const filled = tensor as { data: HostTensor["data"] };
-          filled.data = elementsOfView(views.get(tensor) as StridedView, bytes);
-        }
+          (tensor as { data: HostTensor["data"] }).data = elements[i] as HostTensor["data"];
+        });
       }
       return value;
     },
@@ -167,8 +169,8 @@ export const openPt = (path: string, { key }: OpenPtOptions = {}): Promise<OpenT
               last = undefined;
               last = { storage: view.storage, bytes: await readStorage(view.storage, buffer), buffer };
             }
-            const { bytes } = last;
-            return { dtype: tensor.dtype, shape: tensor.shape, data: elementsOfView(view, bytes) } as HostTensor;
+            const [data] = elementsOfViews([view], last.bytes);
+            return { dtype: tensor.dtype, shape: tensor.shape, data } as HostTensor;
           });
         },
         close: file.close,

@@ -137,6 +137,8 @@ export const hostilePt = (): HostileFile[] => {
     "another storage": dictPickle({ a: torchTensor({ key: "../../etc/passwd" }) }),
     "half a tensor": dictPickle({ a: call("torch._utils", "_rebuild_tensor_v2") }),
   };
+  const mask = torchTensor({ storage: "BoolStorage", count: 2 ** 20, shape: [2 ** 20] });
+  const masks = dictPickle(Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`mask${i}`, mask])));
   const entries = (name: string, size = 8, offset?: number): Uint8Array =>
     zipOf([
       { name: "net/data.pkl", bytes: one },
@@ -150,6 +152,7 @@ export const hostilePt = (): HostileFile[] => {
     "an entry that zip64 has to size": entries("net/data/1", 0xffffffff),
     "an entry over others": entries("net/data/1", 8, 0),
     "an entry past the end": entries("net/data/1", 8, 0xfffffff0),
+    "thousands of masks on one storage": pt(masks, new Uint8Array(2 ** 20).fill(2, -1)),
     "a checkpoint within itself": pt(pt(one)),
     "a directory of thousands": zipOf([
       { name: "net/data.pkl", bytes: one },

@@ -98,6 +98,12 @@ describe("decodeImage", () => {
     expect(() => decodeImage(png(chunk("IHDR", header(0, 1))))).toThrow("it is 0 x 1");
   });
 
+  test("refuses a second header, whose size nobody has looked at", () => {
+    const pixel = chunk("IDAT", deflateSync(Uint8Array.of(0, 1, 2, 3)));
+    const twice = png(chunk("IHDR", header(1, 1)), chunk("IHDR", header(30_000, 30_000)), pixel);
+    expect(() => decodeImage(twice)).toThrow("cannot be read as a PNG: it has two headers");
+  });
+
   test("refuses to inflate what stands for gigabytes", () => {
     const bomb = deflateSync(new Uint8Array(2 ** 24));
     expect(() => decodeImage(png(chunk("IHDR", header(1, 1)), chunk("IDAT", bomb)))).toThrow(

@@ -57,6 +57,9 @@ const readChunks = (bytes: Uint8Array): { critical: Uint8Array; header: DataView
     if (at === 8) {
       if (type !== "IHDR" || length !== 13) throw new Error("it has no header");
       header = new DataView(bytes.buffer, bytes.byteOffset + at + 8, 13);
+    } else if (type === "IHDR") {
+      // The decoder would believe the last one, and its size has not been looked at.
+      throw new Error("it has two headers");
     }
     if (criticalChunks.has(type)) kept.push(bytes.subarray(at, end));
     if (type === "IDAT") compressed.push(bytes.subarray(at + 8, end - 4));

@@ -1,4 +1,5 @@
 /** Runs on the local disk: folders with metrics and checkpoints, and training in them. */
+export type { RunEvent } from "../metrics.js";
 export {
   type CheckpointEntry,
   type FindOptions,
@@ -11,10 +12,16 @@ export {
   type NewRun,
   openOrCreateRunFolder,
   openRunFolder,
-  type RunEvent,
   type RunFolder,
   type RunOptions,
   readMetrics,
 } from "./run-folder.js";
 export { InterruptedError, type SignalSource, withSignals } from "./signals.js";
-export { type RunResult, type RunTraining, type TrainRunOptions, trainRun } from "./train-run.js";
+export {
+  type RunResult,
+  type RunStart,
+  type RunTest,
+  type RunTraining,
+  type TrainRunOptions,
+  trainRun,
+} from "./train-run.js";

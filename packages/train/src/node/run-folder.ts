@@ -24,6 +24,7 @@ import { type FileSystem, removeTemporaries, replaceFile } from "@striate/checkp
 import { ArgumentError } from "@striate/core";
 import { type Checkpoint, encodeCheckpoint } from "../checkpoint.js";
 import { TrainingError } from "../errors.js";
+import type { RunEvent } from "../metrics.js";
 import {
   checkpointFile,
   checkpointFolder,
@@ -55,12 +56,6 @@ export interface NewRun extends RunOptions {
   readonly environment?: object | undefined;
   /** The part of the configuration that a checkpoint is bound to. Default: all of it. */
   readonly identity?: ((config: Readonly<Record<string, unknown>>) => unknown) | undefined;
-}
-
-/** A line of the metrics: JSON. */
-export interface RunEvent {
-  readonly event: string;
-  readonly [key: string]: unknown;
 }
 
 export interface RunFolder {

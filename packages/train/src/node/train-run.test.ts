@@ -3,15 +3,17 @@ import fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCpuBackend } from "@striate/backend-cpu";
-import { weightsSha256 } from "@striate/checkpoint";
+import { tensorsToHost, weightsSha256 } from "@striate/checkpoint";
 import { loadSafetensors } from "@striate/checkpoint/node";
 import { ArgumentError, type Backend, BackendLostError } from "@striate/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Control, StepReport } from "../callback.js";
+import type { RunEvent } from "../metrics.js";
 import { systemError, watchedDisk } from "../testing/disk.js";
 import { openSmallRun, totalSteps } from "../testing/small-run.js";
 import { listCheckpoints, newestCheckpoint } from "./checkpoint-files.js";
-import { createRunFolder, openRunFolder, type RunEvent, type RunOptions, readMetrics } from "./run-folder.js";
-import { type RunResult, type TrainRunOptions, trainRun } from "./train-run.js";
+import { createRunFolder, openRunFolder, type RunOptions, readMetrics } from "./run-folder.js";
+import { type RunResult, type RunTest, type TrainRunOptions, trainRun } from "./train-run.js";
 
 let scratch: string;
 beforeEach(async () => {
@@ -20,7 +22,11 @@ beforeEach(async () => {
 afterEach(() => fs.rm(scratch, { recursive: true }));
 
 const full = process.env["STRIATE_FULL"] === "1";
-const times = { checkpoint: { everySteps: 3 }, validation: { everyEpochs: 1, everySteps: 5 } };
+const times = {
+  checkpoint: { everySteps: 3 },
+  validation: { everyEpochs: 1, everySteps: 5 },
+  select: "best",
+} as const;
 
 /** Trains in a folder, which need not be there. */
 const train = async (
@@ -192,6 +198,106 @@ describe("trainRun", () => {
       expect(withoutResume).toEqual(await metrics("whole"));
     },
   );
+
+  test("by itself it comes to the weights of the last step, and tests no others", async () => {
+    const asked: RunTest[] = [];
+    const started: number[] = [];
+    const { best, tests, training } = await train("last", {
+      select: "last",
+      about: ({ epochs }) => ({ epochs }),
+      onStart: () => void started.push(1),
+      open: async ({ step }) => {
+        started.push(step ?? -1);
+        const small = await openSmallRun(await createCpuBackend());
+        const test = async (about: RunTest) => {
+          asked.push(about);
+          return { accuracy: 1 };
+        };
+        return { ...small, test };
+      },
+      summary: (result) => ({ found: result.tests, steps: result.steps }),
+    });
+    expect(best?.step).toBeLessThan(totalSteps);
+    expect([asked, tests]).toEqual([[{ which: "last", step: totalSteps, selected: true }], { last: { accuracy: 1 } }]);
+    expect(started).toEqual([-1, 1]);
+    expect((await metrics("last"))[0]).toMatchObject({ event: "start", epochs: training.epochs });
+    const summary = JSON.parse(await fs.readFile(join(scratch, "last", "summary.json"), "utf8"));
+    expect(summary).toEqual({ found: tests, steps: totalSteps });
+  });
+
+  test("the best weights are saved and tested as they were judged", async () => {
+    const { best, training, weightsSha256: sha256 } = await train("one");
+    const judged = await training.validate?.({ epoch: 0, step: 0, epochEnd: false, interrupted: false });
+    expect(best).toMatchObject({ loss: judged?.loss, accuracy: judged?.accuracy });
+    const { tensors } = await loadSafetensors(join(scratch, "one", "weights.safetensors"));
+    expect(await weightsSha256(await tensorsToHost(training.net.stateDict()))).toBe(sha256);
+    expect(await weightsSha256(tensors)).toBe(sha256);
+    const tests = ((await metrics("one")) as RunEvent[]).filter(({ event }) => event === "test");
+    expect(tests.map(({ which }) => which)).toEqual(["last", "best"]);
+    // The same images.
+    expect(tests[1]).toMatchObject({ loss: best?.loss, accuracy: best?.accuracy });
+  });
+
+  test("stopped anywhere, it is validated behind its last step", async () => {
+    const backend = await createCpuBackend();
+    const stop = {
+      onStep: ({ step }: StepReport, control: Control) => (step === 1 ? control.stop("enough") : undefined),
+    };
+    const { best, steps } = await train("stopped", {
+      validation: {},
+      open: async () => ({ ...(await openSmallRun(backend)), callbacks: [stop] }),
+    });
+    expect(steps % 4).not.toBe(0);
+    expect(best?.step).toBe(steps);
+  });
+
+  test("interrupted while testing, it has all but the test, which is made when it is trained again", async () => {
+    const whole = await train("whole");
+    const controller = new AbortController();
+    const interrupted = await train("testing", {
+      open: async () => ({
+        ...(await openSmallRun(await createCpuBackend(), { signal: controller.signal })),
+        test: async () => {
+          controller.abort();
+          throw controller.signal.reason;
+        },
+      }),
+    });
+    expect(interrupted).toMatchObject({ ended: "aborted", interrupted: "testing", steps: totalSteps, tests: {} });
+    expect((await metrics("testing")).at(-1)).toMatchObject({ event: "end", ended: "aborted" });
+    expect(await fs.readdir(join(scratch, "testing"))).not.toContain("summary.json");
+    const again = await train("testing");
+    expect([again.tests, again.weightsSha256]).toEqual([whole.tests, whole.weightsSha256]);
+  });
+
+  test("a hook that throws ends it; the metrics say so, and the training is freed", async () => {
+    let disposed = 0;
+    const open = async () => ({
+      ...(await openSmallRun(await createCpuBackend())),
+      test: async () => {
+        throw new RangeError("no test images");
+      },
+      dispose: () => void disposed++,
+    });
+    await expect(train("failed", { open })).rejects.toThrow(RangeError);
+    expect((await metrics("failed")).at(-1)).toMatchObject({ event: "end", ended: "failed", reason: "no test images" });
+    expect(disposed).toBe(1);
+    await expect(
+      train("about", {
+        open,
+        about: () => {
+          throw new RangeError("nothing is known");
+        },
+      }),
+    ).rejects.toThrow("nothing is known");
+    expect(disposed).toBe(2);
+  });
+
+  test("another selection is refused", async () => {
+    await expect(train("one", { select: "first" as "last" })).rejects.toThrow(
+      'trainRun: select is "first", expected "last" or "best"',
+    );
+  });
 
   test("an extra that has the name of its own is refused", async () => {
     const backend = await createCpuBackend();

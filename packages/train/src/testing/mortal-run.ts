@@ -25,6 +25,7 @@ await withSignals(async (signal) => {
     open: () => openSmallRun(backend, { point, signal }),
     checkpoint: { everySteps: 3 },
     validation: { everyEpochs: 1, everySteps: 5 },
+    select: "best",
   });
   if (ended === "aborted" && signal.reason instanceof InterruptedError) process.exitCode = signal.reason.exitCode;
 });

@@ -69,6 +69,7 @@ export const openSmallRun = async (
       return averages.withAverages(() => evaluate(net, batches(held, { backend, size })));
     },
     finish: () => slow.finish(),
+    adopt: () => averages.finish(),
     test: async () => {
       point();
       const { loss, accuracy, images } = await evaluate(net, batches(held, { backend, size }));

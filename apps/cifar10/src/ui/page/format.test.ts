@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { decimal, duration, percent, roundPercent, whole } from "./format.js";
+import { decimal, duration, percent, probability, roundPercent, whole } from "./format.js";
 
 test("what is not there, or no number, is a dash", () => {
-  for (const format of [percent, roundPercent, decimal, whole, duration])
+  for (const format of [percent, roundPercent, probability, decimal, whole, duration])
     for (const value of [null, undefined, Number.NaN, Number.POSITIVE_INFINITY]) expect(format(value)).toBe("–");
 });
 
@@ -11,6 +11,11 @@ describe("figures", () => {
     [percent(0.72431), "72.43 %"],
     [roundPercent(0.7), "70 %"],
     [roundPercent(0.72431), "72.4 %"],
+    [probability(0.72431), "72.4 %"],
+    [probability(1), "100.0 %"],
+    [probability(0.0005), "0.1 %"],
+    [probability(0.00000344), "< 0.1 %"],
+    [probability(0), "0.0 %"],
     [decimal(0), "0"],
     [decimal(0.123456), "0.1235"],
     [decimal(-12345.6), "-12350"],

@@ -13,6 +13,11 @@ export const percent = orMissing((share) => `${(100 * share).toFixed(2)} %`);
 /** 0.7243 as 72.4 %, 0.7 as 70 %: for axes. */
 export const roundPercent = orMissing((share) => `${Number((100 * share).toPrecision(3))} %`);
 
+/** Of a guess: 0.7243 as 72.4 %, 0.7 as 70.0 %, 0.00001 as < 0.1 %. */
+export const probability = orMissing((share) =>
+  share > 0 && share < 0.0005 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`,
+);
+
 /** Four significant digits, without an exponent where that is readable. */
 export const decimal = orMissing((value) => {
   const size = Math.abs(value);

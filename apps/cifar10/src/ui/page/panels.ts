@@ -1,7 +1,7 @@
 /** Looks into the network: each panel asks for its picture while somebody can see it. */
 import type { Example, Snapshot, SnapshotName, SnapshotRequest, WeightsView } from "../protocol.js";
 import { element, fill, setText } from "./dom.js";
-import { decimal, roundPercent } from "./format.js";
+import { decimal, probability } from "./format.js";
 import type { RunState } from "./run-state.js";
 
 export interface Panel {
@@ -58,10 +58,10 @@ const exampleView = ({ label, picture, top, index }: Example<string>, classes: r
       "figcaption",
       {},
       element("b", {}, name(label)),
-      ...top.map(([c, probability]) => {
+      ...top.map(([c, share]) => {
         const bar = element("div", { className: `guess ${c === label ? "right" : "wrong"}` });
-        bar.style.setProperty("--share", `${probability}`);
-        bar.append(element("span", {}, name(c)), element("span", {}, roundPercent(probability)));
+        bar.style.setProperty("--share", `${share}`);
+        bar.append(element("span", {}, name(c)), element("span", {}, probability(share)));
         return bar;
       }),
     ),

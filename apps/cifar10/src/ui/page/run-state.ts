@@ -23,6 +23,8 @@ export interface RunState {
   epochEnds: number[];
   validations: MetricOf<"validation">[];
   changes: MetricOf<"change">[];
+  /** So many of them, the first ones, repeat another run's: they came before their time, and before any checkpoint. */
+  planned?: number;
   /** Without their matrices. */
   tests: { readonly which: string; readonly accuracy: number; readonly loss: number; readonly images: number }[];
   end?: MetricOf<"end">;
@@ -74,7 +76,7 @@ export const trackRun = (state: RunState): RunTracker => {
     state.epochEnds.length = kept;
     state.epochs.length = kept;
     state.validations = state.validations.filter((one) => one.step <= to);
-    state.changes = state.changes.filter((one) => one.step <= to);
+    state.changes = state.changes.filter((one, i) => one.step <= to || i < (state.planned ?? 0));
     delete state.end;
     state.status = "running";
   };
@@ -91,7 +93,9 @@ export const trackRun = (state: RunState): RunTracker => {
     validation: (metric) => {
       state.validations.push(metric);
     },
-    checkpoint: () => {},
+    checkpoint: () => {
+      state.planned ??= state.changes.length;
+    },
     change: (metric) => {
       state.changes.push(metric);
     },
