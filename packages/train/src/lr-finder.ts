@@ -48,7 +48,8 @@ const steepest = (points: readonly LrPoint[]): number | undefined => {
     0,
   );
   let found: { readonly lr: number; readonly slope: number } | undefined;
-  for (let i = 1; i <= lowest; i++) {
+  // The first tenth is left out: there the smoothed loss is the mean of a few batches, and falls and rises with them.
+  for (let i = Math.max(1, Math.ceil(points.length / 10) + reach); i <= lowest; i++) {
     const first = points[Math.max(i - reach, 0)] as LrPoint;
     const last = points[Math.min(i + reach, lowest)] as LrPoint;
     const slope = (last.smoothed - first.smoothed) / Math.log10(last.lr / first.lr);

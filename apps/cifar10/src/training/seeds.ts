@@ -21,7 +21,9 @@ export const trainSeeds = async (
     if (testAccuracy === undefined) return exit;
     accuracies.push(testAccuracy);
   }
-  const { mean, standardDeviation, interval, confidence } = sampleStatistics(accuracies);
+  const { mean, standardDeviation, interval: ends, confidence } = sampleStatistics(accuracies);
+  // Of few seeds the interval is wide; an accuracy beyond 0 or 1 it need not hold.
+  const interval = ends.map((end) => Math.min(Math.max(end, 0), 1)) as [number, number];
   const [low, high] = interval;
   context.reporter.event(
     {

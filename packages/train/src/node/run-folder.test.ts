@@ -59,6 +59,17 @@ const names = async (): Promise<string[]> =>
   (await readMetrics(path)).map(({ event, step }) => `${event} ${step ?? ""}`.trim());
 
 describe("createRunFolder and openRunFolder", () => {
+  test("what fails on the way leaves the folder as it was, for another try", async () => {
+    await fs.mkdir(path, { recursive: true });
+    await fs.writeFile(join(path, "notes.txt"), "mine");
+    const files = watchedDisk((step) => {
+      if (step === "sync") throw systemError("ENOSPC");
+    });
+    await expect(create({ files, environment: { node: "20" } })).rejects.toMatchObject({ cause: { code: "ENOSPC" } });
+    expect(await fs.readdir(path)).toEqual(["notes.txt"]);
+    await create();
+  });
+
   test("a run has its configuration, environment, metrics and lock", async () => {
     const run = await create({ environment: { node: "v20" } });
     expect((await fs.readdir(path)).sort()).toEqual([

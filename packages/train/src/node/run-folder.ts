@@ -292,20 +292,25 @@ const locked = async (
  */
 export const createRunFolder = async (path: string, options: NewRun): Promise<RunFolder> => {
   expectKeep(options.keep);
-  await makeFolder(checkpointFolder(path));
+  await makeFolder(path);
   return locked(path, async (release) => {
     if (await exists(join(path, configName)))
       throw new TrainingError("run-exists", `${path} has a run already; resume it, or take another folder`);
+    const before = new Set(await fs.readdir(path));
     const config = JSON.parse(JSON.stringify(options.config)) as Record<string, unknown>;
     const run = enterRunFolder(path, config, options, release);
     try {
       await removeTemporaries(path);
+      await makeFolder(checkpointFolder(path));
       if (options.environment) await run.writeJson("environment.json", options.environment);
       // Last, because it makes the folder a run.
       await run.writeJson(configName, config);
       return run;
     } catch (error) {
       await run.close();
+      // The folder can be taken for another try.
+      for (const name of await fs.readdir(path))
+        if (!before.has(name)) await fs.rm(join(path, name), { recursive: true, force: true }).catch(() => undefined);
       throw error;
     }
   });
