@@ -1,16 +1,4 @@
-/** Levenshtein's distance. */
-const distance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 0; i < a.length; i++) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j++)
-      next.push(
-        Math.min((row[j] as number) + (a[i] === b[j] ? 0 : 1), (row[j + 1] as number) + 1, (next[j] as number) + 1),
-      );
-    row = next;
-  }
-  return row[b.length] as number;
-};
+import { distance } from "fastest-levenshtein";
 
 /** Beyond these, names come from no network, and time is better spent. */
 const longest = 120;
