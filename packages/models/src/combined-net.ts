@@ -1,7 +1,17 @@
 /** A network that learns which feature maps to combine: J. Bouvrie, "Notes on Convolutional Neural Networks", 2006. */
 import { ArgumentError, scope, type Tensor } from "@striate/core";
-import { combinedConv2d, conv2d, flatten, init, type Layer, linear, type Module, maxPool2d, relu } from "@striate/nn";
-import { inOrder } from "./in-order.js";
+import {
+  combinedConv2d,
+  conv2d,
+  flatten,
+  init,
+  inOrder,
+  type Layer,
+  linear,
+  type Module,
+  maxPool2d,
+  relu,
+} from "@striate/nn";
 
 export interface CombinedNetOptions {
   /** Default 3. */

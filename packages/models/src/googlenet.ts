@@ -9,14 +9,15 @@ import {
   type Initialiser,
   type InitOptions,
   init,
+  inOrder,
   type Layer,
+  type Layers,
   linear,
   localResponseNorm,
   maxPool2d,
   type Output,
   sequential,
 } from "@striate/nn";
-import { inOrder, type Layers } from "./in-order.js";
 
 /** What the two forms differ in. */
 interface Form {

@@ -2,8 +2,7 @@
  * The network that read zip codes: Y. LeCun et al., "Backpropagation Applied to Handwritten Zip Code Recognition",
  * Neural Computation 1(4), 1989, section 4.
  */
-import { conv2d, flatten, init, type Layer, linear, partialConv2d, scaledTanh } from "@striate/nn";
-import { inOrder } from "./in-order.js";
+import { conv2d, flatten, init, inOrder, type Layer, linear, partialConv2d, scaledTanh } from "@striate/nn";
 
 /** Uniform in ±2.4 / fan-in: weights and biases. */
 const inits = {

@@ -3,9 +3,18 @@
  * Recognition", Proceedings of the IEEE 86(11), 1998, section II.B. `lenet5` is its modern form.
  */
 import { ArgumentError, crossEntropy, noGrad, ShapeError, scope, type Tensor, tensor } from "@striate/core";
-import { conv2d, flatten, init, type Layer, linear, partialConv2d, scaledTanh, subsampling2d } from "@striate/nn";
+import {
+  conv2d,
+  flatten,
+  init,
+  inOrder,
+  type Layer,
+  linear,
+  partialConv2d,
+  scaledTanh,
+  subsampling2d,
+} from "@striate/nn";
 import { digitBitmaps } from "./digit-bitmaps.js";
-import { inOrder } from "./in-order.js";
 
 /** The maps of S2 that feed each map of C3: table I. 60 links. */
 export const lenet5Connections: readonly (readonly number[])[] = [

@@ -3,8 +3,7 @@
  * and Network Design Strategies", 1989, section 3, compares such networks (Net-3 to Net-5); K. Gregor, Y. LeCun, arXiv
  * 1006.0448.
  */
-import { conv2d, flatten, type Layer, linear, locallyConnected2d, relu } from "@striate/nn";
-import { inOrder } from "./in-order.js";
+import { conv2d, flatten, inOrder, type Layer, linear, locallyConnected2d, relu } from "@striate/nn";
 
 export interface LocallyConnectedNetOptions {
   /** One kernel for all positions: the convolutional network of the same units and connections. Default false. */

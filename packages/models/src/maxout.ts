@@ -1,6 +1,5 @@
 /** I. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville, Y. Bengio, "Maxout Networks", ICML 2013, section 5.2. */
-import { conv2d, dropout, flatten, type Layer, linear, maxout, maxPool2d } from "@striate/nn";
-import { inOrder, type Layers } from "./in-order.js";
+import { conv2d, dropout, flatten, inOrder, type Layer, type Layers, linear, maxout, maxPool2d } from "@striate/nn";
 
 export interface MaxoutNetworkOptions {
   /**

@@ -7,13 +7,14 @@ import {
   batchNorm2d,
   conv2d,
   init,
+  inOrder,
   type Layer,
+  type Layers,
   linear,
   maxPool2d,
   relu,
   sequential,
 } from "@striate/nn";
-import { inOrder, type Layers } from "./in-order.js";
 
 /** Where a bottleneck makes its step: in the first 1x1 convolution (the paper's v1) or in the 3x3 (v1.5). */
 export type ResNetVersion = "v1" | "v1.5";

@@ -60,4 +60,4 @@ export {
   upsample2d,
 } from "./pool2d.js";
 export type { RandomSource } from "./random.js";
-export { flatten, identity, type Sequential, sequential } from "./sequential.js";
+export { flatten, identity, inOrder, type Layers, type Sequential, sequential } from "./sequential.js";

@@ -1,5 +1,23 @@
 import type { Tensor } from "@striate/core";
-import { build, type Context, type Layer, type Module } from "./module.js";
+import { build, type Context, type Definition, type Layer, type Module, type UnaryForward } from "./module.js";
+
+/** Layers by name, in the order in which they run. */
+export type Layers = Readonly<Record<string, Layer>>;
+
+/** Declares `layers` on `m` and runs them one after another: `sequential` with names of one's own, and no level more. */
+export const inOrder = (m: Definition, layers: Layers | readonly Layer[]): UnaryForward => {
+  const forwards = Object.entries(layers).map(([name, layer]) => m.child(name, layer));
+  return (x) => {
+    let y: Tensor = x;
+    for (const forward of forwards) {
+      const next = forward(y);
+      // What autograd needs it holds itself; without this, a deep net in evaluation would hold all activations.
+      if (y !== x && y !== next) y.dispose();
+      y = next;
+    }
+    return y;
+  };
+};
 
 export interface Sequential {
   /** A layer that runs `layers` one after another; their names are 0, 1, 2 … */
@@ -10,19 +28,8 @@ export interface Sequential {
 
 const chain =
   (layers: readonly Layer[]): Layer =>
-  (m) => {
-    const forwards = layers.map((layer, i) => m.child(`${i}`, layer));
-    return (x) => {
-      let y: Tensor = x;
-      for (const forward of forwards) {
-        const next = forward(y);
-        // What autograd needs it holds itself; without this, a deep net in evaluation would hold all activations.
-        if (y !== x && y !== next) y.dispose();
-        y = next;
-      }
-      return y;
-    };
-  };
+  (m) =>
+    inOrder(m, layers);
 
 export const sequential = ((layers: readonly Layer[], context?: Context) =>
   context ? build(chain(layers), context) : chain(layers)) as Sequential;
