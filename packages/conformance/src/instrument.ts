@@ -1,15 +1,15 @@
 /** Wrappers around a backend under test. */
 import {
   type Backend,
-  type Call,
+  delegate,
   hostArray,
   isFloat,
   type OpName,
-  type OptionalKernel,
   type OptionalOp,
   type Storage,
   sizeOf,
   type TensorSpec,
+  wrapKernels,
 } from "@striate/core/backend";
 import { encode } from "./number-format.js";
 
@@ -37,48 +37,6 @@ export const without = (backend: Backend, kernels: readonly OptionalOp[]): Backe
     Object.entries(backend.kernels).filter(([name]) => !(kernels as readonly string[]).includes(name)),
   ) as unknown as Backend["kernels"],
 });
-
-/** A plain copy that calls the methods on the original: backends may be instances of classes. */
-export const delegate = (backend: Backend): Backend => ({
-  apiVersion: backend.apiVersion,
-  name: backend.name,
-  caps: backend.caps,
-  kernels: backend.kernels,
-  alloc: (spec) => backend.alloc(spec),
-  free: (storage) => backend.free(storage),
-  write: (destination, data) => backend.write(destination, data),
-  read: (source) => backend.read(source),
-  ...(backend.readSync && { readSync: (source) => (backend.readSync as NonNullable<Backend["readSync"]>)(source) }),
-  flush: () => backend.flush(),
-  sync: () => backend.sync(),
-  lost: backend.lost,
-  dispose: () => backend.dispose(),
-});
-
-type AnyCall = Call<OpName>;
-
-/** Optional kernels as they are, required ones as functions: each called through `observe`. */
-const wrapKernels = (
-  backend: Backend,
-  observe: (name: OpName, call: AnyCall, run: () => void) => void,
-): Backend["kernels"] =>
-  Object.fromEntries(
-    Object.entries(backend.kernels).map(([key, kernel]) => {
-      const name = key as OpName;
-      if (typeof kernel === "function") {
-        const required = kernel as (call: AnyCall) => void;
-        return [name, (call: AnyCall) => observe(name, call, () => required.call(backend.kernels, call))];
-      }
-      const optional = kernel as OptionalKernel<OpName>;
-      const wrapped: OptionalKernel<OpName> = {
-        ...(optional.supports && {
-          supports: (spec) => (optional.supports as NonNullable<typeof optional.supports>)(spec),
-        }),
-        run: (call) => observe(name, call, () => optional.run(call)),
-      };
-      return [name, wrapped];
-    }),
-  ) as unknown as Backend["kernels"];
 
 /**
  * Watches the storage contract and fills every fresh storage with poison, so that a kernel that relies on what `alloc`
@@ -108,9 +66,9 @@ export const instrument = (backend: Backend): Instrumented => {
       live.delete(storage);
       base.free(storage);
     },
-    kernels: wrapKernels(backend, (name, call, run) => {
-      called.add(name);
-      for (const { storage } of [...call.inputs, ...call.outputs]) inUse(`${name} on`, storage);
+    kernels: wrapKernels(backend.kernels, (call, run) => {
+      called.add(call.op);
+      for (const operand of [...call.inputs, ...call.outputs]) if (operand) inUse(`${call.op} on`, operand.storage);
       run();
     }),
   };

@@ -1,7 +1,6 @@
 import { createCpuBackend } from "@striate/backend-cpu";
-import type { Backend } from "@striate/core/backend";
+import { type Backend, delegate } from "@striate/core/backend";
 import { describe, expect, test } from "vitest";
-import { delegate } from "./instrument.js";
 import type { KnownFailure } from "./known-failures.js";
 import { type ConformanceOptions, runConformance } from "./run.js";
 

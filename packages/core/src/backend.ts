@@ -34,6 +34,7 @@ export {
 export { philox4x32, randomWords } from "./random/philox.js";
 export { binaryScalars, sigmoid, unaryScalars } from "./scalars.js";
 export { around, broadcastStrides, collapseAxes, mergeAxes, type Nest, rowMajorStrides, sizeOf } from "./shape.js";
+export { delegate, wrapKernels } from "./wrap.js";
 
 export type Shape = readonly number[];
 

@@ -1,5 +1,14 @@
 /** Takes the time of every kernel, on backends that have run one when its call returns. */
-import type { Backend, Shape } from "@striate/core/backend";
+import {
+  type Attrs,
+  type Backend,
+  type Call,
+  delegate,
+  type OpName,
+  type Shape,
+  sizeOf,
+  wrapKernels,
+} from "@striate/core/backend";
 
 /** As the WebGPU backend's own profile. */
 export interface OpTime {
@@ -12,14 +21,7 @@ export interface OpTime {
   readonly gigaflops: number;
 }
 
-interface AnyCall {
-  readonly op: string;
-  readonly attrs: Readonly<Record<string, unknown>>;
-  readonly inputs: readonly { readonly shape: Shape }[];
-  readonly outputs: readonly { readonly shape: Shape }[];
-}
-
-const sizeOf = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
+type AnyCall = Call<OpName>;
 
 const shapeOf = (operand: { readonly shape: Shape } | undefined): Shape => operand?.shape ?? [];
 
@@ -30,7 +32,8 @@ const convolution = (output: Shape, weight: Shape): number => (2 * sizeOf(output
 const flops: Readonly<Record<string, (call: AnyCall) => number>> = {
   matmul: ({ inputs, outputs, attrs }) => {
     const a = shapeOf(inputs[0]);
-    return 2 * sizeOf(shapeOf(outputs[0])) * (a.at(attrs["transposeA"] ? -2 : -1) ?? 1);
+    const { transposeA } = attrs as Attrs<"matmul">;
+    return 2 * sizeOf(shapeOf(outputs[0])) * (a.at(transposeA ? -2 : -1) ?? 1);
   },
   conv2d: ({ inputs, outputs }) => convolution(shapeOf(outputs[0]), shapeOf(inputs[1])),
   conv2dGradInput: ({ inputs }) => convolution(shapeOf(inputs[1]), shapeOf(inputs[0])),
@@ -51,57 +54,23 @@ interface Sum {
   flops: number;
 }
 
-type Run = (call: AnyCall) => void;
-
 /** A backend that computes on the inner one, and adds up. */
 export const timedBackend = (inner: Backend): TimedBackend => {
   const sums = new Map<string, Sum>();
-  const timed =
-    (run: Run): Run =>
-    (call) => {
-      const began = performance.now();
-      run(call);
-      if (!timer.counting) return;
-      const milliseconds = performance.now() - began;
-      const sum = sums.get(call.op) ?? { dispatches: 0, milliseconds: 0, flops: 0 };
-      sum.dispatches++;
-      sum.milliseconds += milliseconds;
-      sum.flops += flops[call.op]?.(call) ?? 0;
-      sums.set(call.op, sum);
-    };
-  const kernels = Object.fromEntries(
-    Object.entries(
-      inner.kernels as unknown as Record<string, Run | { run: Run; supports?: (call: unknown) => boolean }>,
-    ).map(([name, kernel]) => [
-      name,
-      typeof kernel === "function"
-        ? timed(kernel)
-        : {
-            ...(kernel.supports && { supports: (call: unknown) => kernel.supports?.(call) }),
-            run: timed((call) => kernel.run(call)),
-          },
-    ]),
-  ) as unknown as Backend["kernels"];
-  const { readSync } = inner;
+  const kernels = wrapKernels(inner.kernels, (call, run) => {
+    const began = performance.now();
+    run();
+    if (!timer.counting) return;
+    const milliseconds = performance.now() - began;
+    const sum = sums.get(call.op) ?? { dispatches: 0, milliseconds: 0, flops: 0 };
+    sum.dispatches++;
+    sum.milliseconds += milliseconds;
+    sum.flops += flops[call.op]?.(call) ?? 0;
+    sums.set(call.op, sum);
+  });
   const timer: TimedBackend = {
     counting: false,
-    // Method by method: the inner one may be an instance of a class.
-    backend: {
-      apiVersion: inner.apiVersion,
-      name: inner.name,
-      ...(inner.description !== undefined && { description: inner.description }),
-      caps: inner.caps,
-      kernels,
-      alloc: (spec) => inner.alloc(spec),
-      free: (storage) => inner.free(storage),
-      write: (destination, data) => inner.write(destination, data),
-      read: (source) => inner.read(source),
-      ...(readSync && { readSync: (source) => readSync.call(inner, source) }),
-      flush: () => inner.flush(),
-      sync: () => inner.sync(),
-      lost: inner.lost,
-      dispose: () => inner.dispose(),
-    },
+    backend: { ...delegate(inner), kernels },
     report: () => {
       const total = [...sums.values()].reduce((sum, { milliseconds }) => sum + milliseconds, 0);
       return [...sums]

@@ -1,8 +1,7 @@
 /** A worker whose backend never returns from one kernel call, or ends the thread in it. */
 import { workerData } from "node:worker_threads";
 import { createCpuBackend } from "@striate/backend-cpu";
-import type { Backend, Kernel } from "@striate/core/backend";
-import { delegate } from "../instrument.js";
+import { type Backend, delegate, type Kernel } from "@striate/core/backend";
 import { serveIsolated } from "../isolated.js";
 import { threadPort } from "../node-threads.js";
 

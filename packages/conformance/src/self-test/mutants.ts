@@ -7,6 +7,7 @@ import {
   type Attrs,
   type Backend,
   type Call,
+  delegate,
   type HostArray,
   isFloat,
   type OpName,
@@ -15,7 +16,6 @@ import {
   type RequiredOp,
   type Storage,
 } from "@striate/core/backend";
-import { delegate } from "../instrument.js";
 import { fromHalf, toHalf } from "../number-format.js";
 import type { Group } from "../results.js";
 
