@@ -22,7 +22,7 @@ interface Engine {
   readonly zombiesGone: Promise<void>;
 }
 
-const createEngine = async (): Promise<Engine> => {
+const createEngine = async (patience = 20): Promise<Engine> => {
   const memoryType = { initial: 16, maximum: 256, shared: true };
   const memory = new WebAssembly.Memory(memoryType);
   const handles: WorkerHandle[] = [];
@@ -34,7 +34,7 @@ const createEngine = async (): Promise<Engine> => {
     memory,
     workers: THREADS - 1,
     onZombiesGone: () => markGone(),
-    patience: 20,
+    patience,
     startWorker: (data) => {
       const handle = startWorker(data);
       handles.push(handle);
@@ -180,6 +180,32 @@ test("a worker that hangs is an error, others take its place, and it is known un
   expectWorks(engine);
 });
 
+test("a worker that ends in the middle of a task is an error long before a hanging one would be", async () => {
+  const engine = await createEngine(200);
+  const own = mainScratchOf(engine);
+  const [first] = engine.handles;
+  const endless = (): void =>
+    engine.runtime.run(
+      "die",
+      () =>
+        program((b, _task, scratch, _results, mine) =>
+          b.if(i32.ne(scratch, mine), () => b.forever((leave) => leave(i32.eq(i32.load(scratch), 12345)))),
+        ),
+      100,
+      [0, own],
+      SCRATCH,
+    );
+  expect(first?.isGone()).toBe(false);
+  // What is asked for here comes to pass while the calling thread waits for the worker's task.
+  first?.terminate();
+  expect(endless).toThrow(/a worker thread ended in the middle of a task; the threads were restarted/);
+  expectWorks(engine);
+  await engine.zombiesGone;
+  expect(first?.isGone()).toBe(true);
+  expect(engine.pool.workers).toBe(THREADS - 1);
+  expectWorks(engine);
+});
+
 test("a worker that is ended from outside is replaced", async () => {
   const engine = await createEngine();
   const [first] = engine.handles;
@@ -198,6 +224,7 @@ test("a pool whose workers do not start throws what they threw", async () => {
   const failing = (): WorkerHandle => ({
     ready: Promise.reject(new Error("no workers here")),
     ended: new Promise(() => {}),
+    isGone: () => false,
     terminate: () => {},
   });
   await expect(createPool({ memory, workers: 2, onZombiesGone: () => {}, startWorker: failing })).rejects.toThrow(

@@ -35,7 +35,7 @@ export interface Pool {
   readonly workers: number;
   /** Threads that were given up and may still write to the memory: nothing they know of may be reused meanwhile. */
   readonly zombies: number;
-  /** Runs every task once, and returns when all are done. @throws what a task threw; Error when a worker hangs */
+  /** Runs every task once, and returns when all are done. @throws what a task threw; Error when a worker ended in its task, or hangs */
   run(job: Job): void;
   dispose(): void;
 }
@@ -46,6 +46,8 @@ const ROUND_MS = 50;
  * background process on a busy machine may get a hundredth of a core: it must not fail for that.
  */
 const PATIENCE = 200;
+/** Rounds without any task done when a worker is known to have ended: time for the others to end theirs, 0.5 s. */
+const PATIENCE_WITH_THE_DEAD = 10;
 /** Looks at the counter before the caller goes to sleep: some 100 µs, the length of a task. */
 const SPINS = 20_000;
 /** Workers that may be replaced one after another before the pool goes on with fewer. */
@@ -153,8 +155,8 @@ export const createPool = async ({
     for (let thread = 1; thread <= workers; thread++) start(thread);
   };
 
-  /** Waits until `tasks` are done; false when a worker hangs. */
-  const join = (control: Int32Array, tasks: number): boolean => {
+  /** Waits until `tasks` are done; what became of a worker that never will. */
+  const join = (control: Int32Array, tasks: number): "done" | "ended" | "hangs" => {
     let done = Atomics.load(control, Control.Done);
     for (let spin = 0; spin < SPINS && done < tasks; spin++) done = Atomics.load(control, Control.Done);
     // Rounds, not a deadline: a machine that slept, or a debugger, must not look like a worker that hangs.
@@ -168,8 +170,10 @@ export const createPool = async ({
       const now = Atomics.load(control, Control.Done);
       if (now !== done) round = -1;
       done = now;
+      if (done < tasks && round >= PATIENCE_WITH_THE_DEAD && [...handles].some((handle) => handle.isGone()))
+        return "ended";
     }
-    return done === tasks;
+    return done === tasks ? "done" : "hangs";
   };
 
   try {
@@ -214,10 +218,14 @@ export const createPool = async ({
         }
         Atomics.add(control, Control.Done, 1);
       }
-      if (!join(control, tasks)) {
+      const outcome = join(control, tasks);
+      if (outcome !== "done") {
         replaceAll();
-        const limit = (patience * ROUND_MS) / 1000;
-        throw new Error(`a worker thread did not finish its task within ${limit} s; the threads were restarted`);
+        const what =
+          outcome === "ended"
+            ? "ended in the middle of a task"
+            : `did not finish its task within ${(patience * ROUND_MS) / 1000} s`;
+        throw new Error(`a worker thread ${what}; the threads were restarted`);
       }
       if (failure) throw failure.error;
       if (control[Control.Failed] === 1)

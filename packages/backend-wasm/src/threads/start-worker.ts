@@ -6,6 +6,8 @@ export interface WorkerHandle {
   readonly ready: Promise<void>;
   /** Resolves when it is gone. In a browser that is assumed one second after `terminate`, which nothing confirms. */
   readonly ended: Promise<void>;
+  /** Whether it is known to have ended, also where the event loop has had no turn to say so. A browser never knows. */
+  isGone(): boolean;
   terminate(): void;
 }
 
@@ -17,8 +19,14 @@ interface NodeWorker {
   terminate(): Promise<unknown>;
 }
 
+interface NodePort {
+  postMessage(value: unknown): unknown;
+  close(): void;
+}
+
 interface WorkerThreads {
   readonly Worker: new (source: string, options: object) => NodeWorker;
+  readonly MessageChannel: new () => { readonly port1: NodePort; readonly port2: NodePort };
 }
 
 interface Platform {
@@ -28,10 +36,15 @@ interface Platform {
 
 const platform = (): Platform => globalThis as unknown as Platform;
 
-const startNodeWorker = ({ Worker }: WorkerThreads, data: WorkerData): WorkerHandle => {
+const startNodeWorker = ({ Worker, MessageChannel }: WorkerThreads, data: WorkerData): WorkerHandle => {
+  // A port dies with the thread that holds it, and Node's `postMessage` returns true for as long as the other side lives,
+  // at once and without the event loop. That is not documented: where it does not hold, a worker is never known to be gone.
+  const { port1: line, port2: lifeline } = new MessageChannel();
+  const tells = line.postMessage(0) === true;
   const worker = new Worker(workerSource, {
     eval: true,
-    workerData: data,
+    workerData: { ...data, lifeline },
+    transferList: [lifeline],
     name: `striate-wasm-${data.thread}`,
     // Flags of the parent are not for it: a loader of TypeScript, say, would only slow its start.
     execArgv: [],
@@ -47,12 +60,18 @@ const startNodeWorker = ({ Worker }: WorkerThreads, data: WorkerData): WorkerHan
     worker.on("error", reject);
     worker.on("exit", () => {
       reject(new Error("the worker ended"));
+      line.close();
       markEnded();
     });
   });
   // A process that has nothing else to do ends, without waiting for workers that sleep; but it waits for their start.
   ready.catch(() => {}).finally(() => worker.unref());
-  return { ready, ended, terminate: () => void worker.terminate() };
+  return {
+    ready,
+    ended,
+    isGone: () => tells && line.postMessage(0) !== true,
+    terminate: () => void worker.terminate(),
+  };
 };
 
 const startWebWorker = (data: WorkerData): WorkerHandle => {
@@ -74,6 +93,7 @@ const startWebWorker = (data: WorkerData): WorkerHandle => {
   return {
     ready,
     ended,
+    isGone: () => false,
     terminate: () => {
       worker.terminate();
       setTimeout(markEnded, 1000);
