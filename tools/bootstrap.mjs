@@ -24,6 +24,7 @@ const commands = {
   conformance: { build: "@striate/app-conformance", main: "apps/conformance/dist/main.js" },
   bench: { build: "@striate/bench", main: "tools/bench/dist/main.js" },
   "bench:gpu": { build: "@striate/bench", main: "tools/bench/dist/gpu.js" },
+  "bench:ui": { build: "@striate/bench", main: "tools/bench/dist/live-page.js" },
   lenet5: { build: "@striate/lenet5", main: "tools/lenet5/dist/main.js" },
   test: { main: "tools/test.mjs" },
   "test:full": { main: "tools/test.mjs", env: { STRIATE_FULL: "1" } },

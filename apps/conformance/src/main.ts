@@ -1,4 +1,5 @@
 import { BackendChoiceError } from "@striate/backends";
+import { BrowserError } from "@striate/chromium";
 import {
   type ConformanceReport,
   groupTexts,
@@ -7,7 +8,6 @@ import {
   summarize,
   summaryLine,
 } from "@striate/conformance";
-import { BrowserError } from "./chromium/error.js";
 import { exitCodes } from "./exit-codes.js";
 import { InputError, loadInputs } from "./inputs.js";
 import { CommandLineExit, parseOptions } from "./options.js";

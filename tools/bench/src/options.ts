@@ -47,13 +47,13 @@ const names = (value: string, before: readonly string[] = []): string[] => [
     .filter((name) => name !== ""),
 ];
 
-const count = (value: string): number => {
+export const count = (value: string): number => {
   const n = Number(value);
   if (!Number.isSafeInteger(n) || n < 1) throw new InvalidArgumentError("Expected a whole number, 1 or more.");
   return n;
 };
 
-const duration = (value: string): number => {
+export const duration = (value: string): number => {
   const n = Number(value);
   if (value.trim() === "" || !(n > 0) || n === Number.POSITIVE_INFINITY)
     throw new InvalidArgumentError("Expected seconds, more than 0.");

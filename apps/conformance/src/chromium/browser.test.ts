@@ -1,6 +1,7 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BrowserError, findChromium, launchChromium } from "@striate/chromium";
 import {
   type CaseResult,
   type ConformanceReport,
@@ -11,9 +12,8 @@ import {
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { needChromium } from "../testing/chromium.js";
-import { findChromium, launchChromium, openWorker } from "./browser.js";
+import { openWorker } from "./browser.js";
 import { bundlePage } from "./bundle.js";
-import { BrowserError } from "./error.js";
 import { serve } from "./server.js";
 
 let folder: string;
@@ -21,28 +21,6 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "striate-browser-"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
-
-describe("findChromium", () => {
-  test("takes what is named, else the first of the usual ones", async () => {
-    const program = join(folder, "chromium");
-    await writeFile(program, "");
-    await chmod(program, 0o755);
-    expect(await findChromium(program, [])).toBe(program);
-    expect(await findChromium("", ["/does/not/exist", program])).toBe(program);
-  });
-
-  test("a named program that is not there is an error, not a reason to take another", async () => {
-    await expect(findChromium("/does/not/exist", [process.execPath])).rejects.toThrow(
-      new BrowserError("STRIATE_CHROMIUM is /does/not/exist, which is no program that can be run"),
-    );
-  });
-
-  test("where there is none, it says what helps", async () => {
-    const run = findChromium("", ["/does/not/exist"]);
-    await expect(run).rejects.toThrow(BrowserError);
-    await expect(run).rejects.toThrow(/install one .*STRIATE_CHROMIUM.*Looked for \/does\/not\/exist/);
-  });
-});
 
 const result = (id: string): CaseResult => ({ id, group: "ops", status: "passed", milliseconds: 1 });
 const ids = ["first", "second", "third"];
@@ -106,15 +84,6 @@ const secondFailed = [
 const forever = "await new Promise(() => {});";
 /** Pages and browsers that crash never answer the order to. */
 const unanswered = () => undefined;
-
-test("a program that is no Chromium is an error with what it said", async () => {
-  const program = join(folder, "no-chromium");
-  await writeFile(program, "#!/bin/sh\necho 'libnss3.so: cannot open' >&2\nexit 1\n");
-  await chmod(program, 0o755);
-  const launched = launchChromium(program);
-  await expect(launched).rejects.toThrow(BrowserError);
-  await expect(launched).rejects.toThrow(`${program} cannot be started: libnss3.so: cannot open`);
-});
 
 describe("a worker in a page", { timeout: 120_000 }, () => {
   beforeEach(needChromium);

@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BrowserError } from "@striate/chromium";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundlePage } from "./bundle.js";
-import { BrowserError } from "./error.js";
 
 let folder: string;
 beforeAll(async () => {

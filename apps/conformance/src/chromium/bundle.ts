@@ -1,9 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BrowserError } from "@striate/chromium";
 // esbuild: the project's bundler already, and fast enough to bundle at every run, so that the page is never out of date.
 import { build, type Metafile } from "esbuild";
-import { BrowserError } from "./error.js";
 
 /** Imports that a page cannot follow: harmless behind a condition and `import()`, fatal at the top of a module. */
 const nodeOnly = ["node:*", "webgpu"];

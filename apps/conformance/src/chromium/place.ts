@@ -1,7 +1,8 @@
+import { findChromium, launchChromium } from "@striate/chromium";
 import type { Inputs } from "../inputs.js";
 import type { Options } from "../options.js";
 import type { OpenPlace } from "../places.js";
-import { findChromium, launchChromium, openWorker } from "./browser.js";
+import { openWorker } from "./browser.js";
 import { serve } from "./server.js";
 import { siteFiles } from "./site.js";
 

@@ -1,5 +1,5 @@
+import { BrowserError } from "@striate/chromium";
 import { afterEach, describe, expect, test } from "vitest";
-import { BrowserError } from "./error.js";
 import { type Site, serve } from "./server.js";
 
 let site: Site | undefined;

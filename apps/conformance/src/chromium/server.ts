@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname } from "node:path";
-import { BrowserError } from "./error.js";
+import { BrowserError } from "@striate/chromium";
 
 /** By path, `/` for the page itself. */
 export type SiteFiles = ReadonlyMap<string, () => Uint8Array | string | Promise<Uint8Array>>;

@@ -1,5 +1,5 @@
+import { findChromium } from "@striate/chromium";
 import type { TestContext } from "vitest";
-import { findChromium } from "../chromium/browser.js";
 
 /** Skips the test where no Chromium is installed. Continuous integration has one: there its absence is a failure. */
 export const needChromium = async (context: Pick<TestContext, "skip">): Promise<void> => {
