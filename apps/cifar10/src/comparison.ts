@@ -98,10 +98,10 @@ export const comparisonText = ({ runs, differences }: Comparison, { bold }: Styl
     columns.map(([title]) => title),
     ...runs.map((run) => columns.map(([, text]) => text(run) ?? "-")),
   ]);
-  const rows = Object.entries(differences).map(([path, values]) => [
-    path,
-    ...values.map((value) => JSON.stringify(value)),
-  ]);
+  const rows = [
+    ["", ...runs.map(({ run }) => run)],
+    ...Object.entries(differences).map(([path, values]) => [path, ...values.map((value) => JSON.stringify(value))]),
+  ];
   return [bold(table[0] as string), ...table.slice(1), "", bold("where the configs differ"), ...aligned(rows)].join(
     "\n",
   );

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 
 /** The files of the binary layout. */
@@ -10,6 +10,15 @@ export interface FoundFile {
   readonly bytes: number | null;
 }
 
+/** Undefined where nothing is, or nothing that can be looked at: behind a file, say. */
+export const statOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+};
+
 /** What is in a folder of the binary layout; nothing is read. */
 export const filesIn = (folder: string): FoundFile[] =>
-  names.map((name) => ({ name, bytes: statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? null }));
+  names.map((name) => ({ name, bytes: statOf(join(folder, name))?.size ?? null }));

@@ -34,6 +34,7 @@ export const environmentOf = async (
   backend: Backend,
   seed: number,
   datasets: Readonly<Record<string, ImageDataset>>,
+  fastDevRun = false,
 ): Promise<JsonObject> => ({
   startedAt: new Date().toISOString(),
   version: version(),
@@ -48,6 +49,7 @@ export const environmentOf = async (
   backend: backend.name,
   device: backend.description ?? null,
   seed,
+  ...(fastDevRun && { fastDevRun }),
   data: Object.fromEntries(
     Object.entries(datasets).map(([split, dataset]) => [
       split,

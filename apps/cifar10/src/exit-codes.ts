@@ -1,6 +1,6 @@
 /** What the program ends with; `--help` lists them. */
 export const exitCodes = {
-  ok: { code: 0, meaning: "done: for train, trained, saved and tested" },
+  ok: { code: 0, meaning: "done: for train, trained, saved and tested, now or before" },
   internal: { code: 1, meaning: "an error that should not happen; please report it" },
   usage: { code: 2, meaning: "a wrong option, value or config" },
   data: { code: 3, meaning: "CIFAR-10, or an image, is missing, damaged, or cannot be fetched" },

@@ -1,8 +1,9 @@
 /** Where runs are, and what is in them that several commands read. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { type Config, configSchema } from "./config/schema.js";
+import { statOf } from "./data-files.js";
 
 /** A run that is not there, or not in a state to be used. */
 export class RunError extends Error {
@@ -15,10 +16,9 @@ export class RunError extends Error {
 /** Where runs go that were given no folder. */
 export const runsFolder = "runs";
 
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+const isFolder = (path: string): boolean => statOf(path)?.isDirectory() ?? false;
 
-const isRun = (path: string): boolean =>
-  statSync(join(path, "config.json"), { throwIfNoEntry: false })?.isFile() ?? false;
+const isRun = (path: string): boolean => statOf(join(path, "config.json"))?.isFile() ?? false;
 
 /** `20261121-101500-fast70-wasm-seed0`: in the order of time when sorted. */
 export const runName = (started: Date, { preset, seed }: Pick<Config, "preset" | "seed">, backend: string): string => {
@@ -26,12 +26,37 @@ export const runName = (started: Date, { preset, seed }: Pick<Config, "preset" |
   return `${time}-${preset}-${backend.replaceAll(":", "-")}-seed${seed}`;
 };
 
-/** The run that was started last. @throws RunError */
+/** What is known of a run's beginning: environment.json, as far as it can be read. */
+const beginningOf = (run: string): { readonly startedAt?: string; readonly fastDevRun?: boolean } => {
+  try {
+    return JSON.parse(readFileSync(join(run, "environment.json"), "utf8"));
+  } catch {
+    return {};
+  }
+};
+
+/** The folders of runs in a folder. */
+const runsIn = (folder: string): string[] =>
+  isFolder(folder)
+    ? readdirSync(folder)
+        .sort()
+        .map((name) => join(folder, name))
+        .filter(isRun)
+    : [];
+
+/** The run that was started last, of those that are more than a test of every stage. @throws RunError */
 export const newestRun = (folder = runsFolder): string => {
-  const names = isFolder(folder) ? readdirSync(folder).filter((name) => isRun(join(folder, name))) : [];
-  const newest = names.sort().at(-1);
-  if (newest === undefined) throw new RunError(`there is no run in ${folder}; name its folder`);
-  return join(folder, newest);
+  const [newest] = runsIn(folder)
+    .map((run) => ({ run, ...beginningOf(run) }))
+    .filter(({ fastDevRun }) => fastDevRun !== true)
+    // Names tell the time only of runs that were given none.
+    .map(({ run, startedAt = "" }) => ({
+      run,
+      at: Date.parse(startedAt) || (statOf(join(run, "config.json"))?.mtimeMs ?? 0),
+    }))
+    .sort((a, b) => b.at - a.at);
+  if (!newest) throw new RunError(`there is no run in ${folder}; name its folder`);
+  return newest.run;
 };
 
 /** The folder of a run: as given, or of that name below `runs`; the newest for undefined. @throws RunError */
@@ -39,6 +64,20 @@ export const findRun = (given: string | undefined): string => {
   if (given === undefined) return newestRun();
   for (const path of [given, join(runsFolder, given)]) if (isRun(path)) return path;
   throw new RunError(`${given} is not the folder of a run: there is no config.json in it`);
+};
+
+/** As `findRun`, or the runs in the folder: those of `--seeds`, of an experiment. @throws RunError */
+export const findRuns = (given: string): string[] => {
+  const inside = isRun(given) ? [] : runsIn(given);
+  return inside.length > 0 ? inside : [findRun(given)];
+};
+
+/** As `findRun`, for a run that may be gone on with. @throws RunError */
+export const findRunToResume = (given: string | undefined): string => {
+  const run = findRun(given);
+  if (beginningOf(run).fastDevRun)
+    throw new RunError(`${run} was a --fast-dev-run: its few batches are nothing to go on with`);
+  return run;
 };
 
 /** The config that a run was made by. @throws RunError */

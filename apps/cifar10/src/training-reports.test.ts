@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Event, Progress, Reporter } from "./reporter.js";
 import { epochReports, progressLine } from "./training-reports.js";
 
-const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined };
+const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined, seconds: 0 };
 
 const hear = ({ onStep }: Callback, report: Partial<StepReport>): void =>
   void onStep?.({ epoch: 0, step: 0, batch: 0, images: 10, loss: 1, correct: 0, skipped: false, ...report }, control);

@@ -98,6 +98,8 @@ export interface Control {
   validated(report: ValidationReport): Promise<void>;
   /** How training is about to end, if it is. */
   readonly ending: Ended | undefined;
+  /** Of training so far, see `EpochReport`. */
+  readonly seconds: number;
 }
 
 /** Work to be done between two steps. */

@@ -224,8 +224,8 @@ describe("loggers", () => {
   });
 
   test.each([
-    ["epoch", ["epoch,steps,loss,accuracy,images,seconds", /^0,2,[\d.]+,[\d.]+,16,[\d.e-]+$/]],
-    ["step", ["epoch,step,loss,correct,images", /^0,0,[\d.]+,\d,8$/, /^0,1,[\d.]+,\d,8$/]],
+    ["epoch", ["epoch,steps,trainLoss,trainAccuracy,imagesPerSecond,seconds", /^0,2,[\d.]+,[\d.]+,[\d.e+]+,[\d.e-]+$/]],
+    ["step", ["epoch,step,loss,accuracy,images", /^0,1,[\d.]+,[\d.]+,8$/, /^0,2,[\d.]+,[\d.]+,8$/]],
     ["validation", ["epoch,step,loss,accuracy,images", "0,2,7,0,1"]],
   ] as const)("csvLogger writes a table of each %s", async (kind, rows) => {
     let text = "";

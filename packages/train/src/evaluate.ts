@@ -5,7 +5,7 @@ import { breather } from "./breathe.js";
 import type { Trainee } from "./gradient.js";
 
 export interface EvaluateOptions {
-  /** Images to logits [N, classes]; the default is the network's forward pass. For test-time augmentation. */
+  /** Images to logits [N, classes]; the default is the network's forward pass. For test-time augmentation: `withViews`. */
   readonly logits?: ((images: Tensor) => Tensor) | undefined;
   /** Called after each batch, with what all batches so far come to. */
   readonly onBatch?: ((done: { readonly images: number; readonly correct: number }) => void) | undefined;

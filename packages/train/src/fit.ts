@@ -114,6 +114,9 @@ export const fit = async (options: FitOptions): Promise<FitResult> => {
     get ending() {
       return ending();
     },
+    get seconds() {
+      return clock.seconds;
+    },
   };
   const progress = (): Progress => {
     const { seconds } = clock;

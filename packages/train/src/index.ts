@@ -43,3 +43,4 @@ export {
   type Trained,
 } from "./state.js";
 export { type Every, type ValidationOptions, validation } from "./validation.js";
+export { type Views, withViews } from "./views.js";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Callback, Control } from "./callback.js";
 import { mainGroupOf, metricsCallback, type RateSource, type RunEvent } from "./metrics.js";
 
-const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined };
+const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined, seconds: 0 };
 
 /** Its rates can be set. */
 const twoGroups = () => ({

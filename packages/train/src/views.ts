@@ -21,6 +21,9 @@ const sixViews =
       return mirrored(forward, images).mul(0.5).add(shifted.mul(0.25));
     });
 
-/** The forward pass that shows the network `views` views of each image and averages the logits. */
+/**
+ * Test-time augmentation: the forward pass that shows the network `views` views of each image [N, C, H, W] and averages the
+ * logits. For `logits` of `evaluate`.
+ */
 export const withViews = (forward: (x: Tensor) => Tensor, views: Views): ((x: Tensor) => Tensor) =>
   views === 6 ? sixViews(forward) : forward;

@@ -1,5 +1,5 @@
 // What works on the folder of a run, and what needs none.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { syntheticDataset } from "@striate/data";
@@ -42,6 +42,11 @@ describe("eval", () => {
       },
     ]);
     expect(texts[0]).toContain(runs[0]);
+  });
+
+  test("is on the backend of the run, unless another is named", async () => {
+    const { events } = await runCommand(["eval", runs[0]]);
+    expect(events[0]).toMatchObject({ backend: "cpu", accuracy: ends[0]?.["testAccuracy"] });
   });
 
   test("of the images held out, where there are some", async () => {
@@ -139,6 +144,11 @@ describe("compare", () => {
     expect(readFileSync(html, "utf8")).toContain("second");
   });
 
+  test("takes two runs or more", async () => {
+    const { code, message } = await runCommand(["compare", runs[0]]);
+    expect({ code, message }).toEqual({ code: 2, message: expect.stringContaining("two runs or more, not 1") });
+  });
+
   test("of a run without metrics: exit code 8", async () => {
     const empty = join(scratch, "empty");
     mkdirSync(empty);
@@ -212,13 +222,35 @@ describe("lr-find", () => {
   test("draws a curve and writes a page", async () => {
     const html = join(scratch, "lr.html");
     const args = ["--preset", "lenet5", ...generated, "--steps", "30", "--from", "1e-6", "--to", "10", "--html", html];
-    const { events, texts, code } = await runCommand(["lr-find", ...args]);
+    const { events, texts, code, progress } = await runCommand(["lr-find", ...args]);
     expect(code).toBe(0);
+    expect(progress.at(-1)).toMatchObject({ phase: "trying rates", total: 30 });
+    expect(progress.at(-1)?.done).toBeGreaterThan(5);
     const [found] = events as unknown as [{ points: { lr: number; loss: number }[]; suggestion: number | null }];
     expect(found.points[0]?.lr).toBeCloseTo(1e-6, 12);
     expect(found.points.length).toBeLessThanOrEqual(30);
     expect(texts[0]).toContain("●");
     expect(readFileSync(html, "utf8")).toContain("<svg");
+  });
+
+  test("Ctrl-C ends it without a suggestion, and writes nothing", async () => {
+    const html = join(scratch, "stopped.html");
+    const args = ["lr-find", "--preset", "lenet5", ...generated, "--html", html];
+    const { events, code } = await runCommand(args, { signal: AbortSignal.abort(new Error("stop")) });
+    expect({ events, code }).toEqual({ events: [{ event: "interrupted" }], code: 0 });
+    expect(existsSync(html)).toBe(false);
+  });
+
+  test("goes by the recipe: what bounds gradients bounds them here", async () => {
+    const losses = async (...more: string[]): Promise<unknown> => {
+      const args = ["--preset", "ann", ...generated, "--steps", "10", ...more];
+      const { events } = await runCommand(["lr-find", ...args]);
+      return (events[0] as unknown as { points: { loss: number }[] }).points.map(({ loss }) => loss);
+    };
+    const plain = await losses();
+    expect(await losses()).toEqual(plain);
+    expect(await losses("--clip-norm", "1e-3")).not.toEqual(plain);
+    expect(await losses("--mixup", "1")).not.toEqual(plain);
   });
 
   test("rates of the speed nets are in the paper's units", async () => {

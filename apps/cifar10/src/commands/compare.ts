@@ -2,7 +2,7 @@ import { type CommonOptions, createCommand, parseWith, readPath } from "../cli.j
 import { compareRuns, comparisonText } from "../comparison.js";
 import { ConfigError } from "../config/resolve.js";
 import { writeComparison } from "../report/index.js";
-import { findRun } from "../runs.js";
+import { findRuns } from "../runs.js";
 import type { CommandDefinition } from "./command.js";
 
 export interface CompareOptions extends CommonOptions {
@@ -19,17 +19,17 @@ const command = () =>
       "npm run cifar10 -- compare runs/* --html comparison.html",
     ],
   })
-    .argument("<run...>", "their folders")
+    .argument("<run...>", "their folders, or folders with runs in them: those of --seeds, of an experiment")
     .option("--html <file>", "a page with table and curves too", readPath);
 
 export const compare: CommandDefinition<CompareOptions> = {
   parse: (args, given = {}) =>
     parseWith(command(), args, given, (options, runs) => {
-      if (runs.length < 2) throw new ConfigError(`compare takes two runs or more, not ${runs.length}`);
-      return { ...options, runs } as unknown as CompareOptions;
+      const folders = runs.flatMap(findRuns);
+      if (folders.length < 2) throw new ConfigError(`compare takes two runs or more, not ${folders.length}`);
+      return { ...options, runs: folders } as unknown as CompareOptions;
     }),
-  run: async ({ runs: given, html }, { reporter }) => {
-    const folders = given.map(findRun);
+  run: async ({ runs: folders, html }, { reporter }) => {
     const comparison = await compareRuns(folders);
     if (html !== undefined) await writeComparison(folders, html);
     reporter.event({ event: "comparison", ...comparison, ...(html !== undefined && { html }) }, (style) =>

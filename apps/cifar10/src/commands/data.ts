@@ -6,6 +6,7 @@ import { ConfigError } from "../config/resolve.js";
 import { filesIn } from "../data-files.js";
 import { dataReports } from "../training/data.js";
 import type { CommandDefinition } from "./command.js";
+import { unlessStopped } from "./unless-stopped.js";
 
 const actions = ["fetch", "verify", "where"] as const;
 type Action = (typeof actions)[number];
@@ -55,7 +56,7 @@ export const dataCommand: CommandDefinition<DataOptions> = {
       );
       return "ok";
     }
-    try {
+    return unlessStopped({ reporter, signal }, async () => {
       // Reading is verifying: every file is held to its SHA-256.
       for (const split of splits) {
         const { name, count } = await cifar10(split, {
@@ -70,10 +71,6 @@ export const dataCommand: CommandDefinition<DataOptions> = {
         );
       }
       return "ok";
-    } catch (error) {
-      if (!signal.aborted || error !== signal.reason) throw error;
-      reporter.event({ event: "interrupted" }, () => "stopped");
-      return "ok";
-    }
+    });
   },
 };

@@ -2,6 +2,7 @@ import { access, constants, statfs } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { backendNames, createBackend } from "@striate/backends";
+import { findChromium } from "@striate/chromium";
 import { tensor } from "@striate/core";
 import { defaultCacheFolder } from "@striate/data/node";
 import { type CommonOptions, createCommand, parseWith } from "../cli.js";
@@ -139,30 +140,18 @@ const disk = async (subject: string, folder: string, needed: number): Promise<Fi
   }
 };
 
-/** Where browsers are usually found. */
-const browsers = [
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-  "/opt/google/chrome/chrome",
-];
-
 const chromium = async (): Promise<Finding> => {
-  const named = process.env["STRIATE_CHROMIUM"];
-  for (const path of named ? [named] : browsers)
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return { subject: "Chromium", state: "ok", found: path };
-  return {
-    subject: "Chromium",
-    state: "missing",
-    found: named ? `STRIATE_CHROMIUM names ${named}, which is not there` : "not found",
-    advice: "Only tests in a browser want it: install it, or name it in STRIATE_CHROMIUM.",
-  };
+  const subject = "Chromium";
+  try {
+    return { subject, state: "ok", found: await findChromium() };
+  } catch (error) {
+    return {
+      subject,
+      state: "missing",
+      found: (error as Error).message,
+      advice: "Only tests in a browser want it.",
+    };
+  }
 };
 
 const marks: Readonly<Record<State, string>> = { ok: "ok     ", missing: "missing", wrong: "WRONG  " };

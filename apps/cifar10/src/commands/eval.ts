@@ -1,16 +1,17 @@
 import { createBackend } from "@striate/backends";
 import { cifar10Classes, type ImageDataset } from "@striate/data";
+import type { Views } from "@striate/train";
 import { type CommonOptions, createCommand, parseWith, readCount, readPath } from "../cli.js";
 import { ConfigError } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
 import { percent } from "../progress-line.js";
 import type { Reporter } from "../reporter.js";
-import { findRun } from "../runs.js";
+import { findRun, runConfig } from "../runs.js";
 import { loadSplit, loadTrainingData } from "../training/data.js";
 import { evaluateOn } from "../training/evaluation.js";
 import { trainedNetwork } from "../training/trained.js";
-import type { Views } from "../views.js";
 import type { CommandDefinition } from "./command.js";
+import { unlessStopped } from "./unless-stopped.js";
 
 const splits = ["test", "validation", "train"] as const;
 type Split = (typeof splits)[number];
@@ -66,8 +67,8 @@ export const evaluateRun: CommandDefinition<EvalOptions> = {
     }),
   run: async ({ run: given, split, views, backend: name, data, offline }, { reporter, signal }) => {
     const run = findRun(given);
-    const { backend } = await createBackend(name ?? "auto");
-    try {
+    const { backend } = await createBackend(name ?? runConfig(run).backend);
+    return unlessStopped({ reporter, signal }, async () => {
       const { net, config } = await trainedNetwork(run, backend, cifar10Classes.length);
       const from = {
         ...config.data,
@@ -91,12 +92,6 @@ export const evaluateRun: CommandDefinition<EvalOptions> = {
           `${shown === 1 ? "" : `, ${shown} views each`}\n${run}`,
       );
       return "ok";
-    } catch (error) {
-      if (!signal.aborted || error !== signal.reason) throw error;
-      reporter.event({ event: "interrupted" }, () => "stopped");
-      return "ok";
-    } finally {
-      backend.dispose();
-    }
+    }).finally(() => backend.dispose());
   },
 };

@@ -4,12 +4,14 @@ import { type CommonOptions, createCommand, parseWith, readPath } from "../cli.j
 import { compareRuns, comparisonText } from "../comparison.js";
 import { ConfigError } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
+import type { Exit } from "../exit-codes.js";
 import { prepareRunFolder } from "../output.js";
 import { writeComparison } from "../report/index.js";
 import { runName, runsFolder } from "../runs.js";
 import { trainOnce } from "../training/train.js";
 import type { CommandDefinition } from "./command.js";
 import { configHelp, configOf, withConfigOptions } from "./config-options.js";
+import { stoppedBefore, unlessStopped } from "./unless-stopped.js";
 
 export interface ExperimentOptions extends CommonOptions {
   /** One a run. */
@@ -52,10 +54,9 @@ export const experiment: CommandDefinition<ExperimentOptions> = {
       return { ...options, configs } as unknown as ExperimentOptions;
     }),
   run: async ({ configs, out }, context) => {
-    const { reporter, signal } = context;
     const [{ backend: name, seed }] = configs as readonly [Config, ...Config[]];
     const { backend } = await createBackend(name);
-    try {
+    const work = async (): Promise<Exit> => {
       const preset = `experiment-${configs.map((config) => config.preset).join("-")}`;
       const folder = out ?? join(runsFolder, runName(new Date(), { preset, seed }, backend.name));
       await prepareRunFolder(folder);
@@ -69,16 +70,11 @@ export const experiment: CommandDefinition<ExperimentOptions> = {
       const html = join(folder, "comparison.html");
       await writeComparison(runs, html);
       const comparison = await compareRuns(runs);
-      reporter.event({ event: "comparison", ...comparison, html }, (style) =>
+      context.reporter.event({ event: "comparison", ...comparison, html }, (style) =>
         [comparisonText(comparison, style), html].join("\n"),
       );
       return "ok";
-    } catch (error) {
-      if (!signal.aborted || error !== signal.reason) throw error;
-      reporter.event({ event: "interrupted" }, () => "stopped before training; nothing is saved");
-      return "ok";
-    } finally {
-      backend.dispose();
-    }
+    };
+    return unlessStopped(context, work, stoppedBefore).finally(() => backend.dispose());
   },
 };

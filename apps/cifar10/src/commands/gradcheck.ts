@@ -31,7 +31,10 @@ const command = () =>
       .option("--elements <n>", "of each parameter, spread evenly", readCount(1), 8),
     {
       groups: ["The run:", "Recipe:"],
-      without: ["--backend", "--epochs", "--max-time", "--batch-size", "--accumulate"],
+      without: [
+        ...["--backend", "--epochs", "--max-time", "--batch-size", "--accumulate", "--optimizer", "--lr", "--momentum"],
+        ...["--weight-decay", "--schedule", "--l1", "--clip-norm", "--clip-value", "--ema"],
+      ],
     },
   );
 

@@ -2,13 +2,13 @@ import { createBackend } from "@striate/backends";
 import { noGrad, scope, softmax } from "@striate/core";
 import { cifar10Classes } from "@striate/data";
 import { logitsOf } from "@striate/nn";
+import { withViews } from "@striate/train";
 import { type CommonOptions, createCommand, parseWith, readCount, readPath } from "../cli.js";
 import { ConfigError } from "../config/resolve.js";
 import { pictureTensor, readPicture, statisticsOf } from "../pictures.js";
 import { percent } from "../progress-line.js";
 import { findRun } from "../runs.js";
 import { trainedNetwork } from "../training/trained.js";
-import { withViews } from "../views.js";
 import type { CommandDefinition } from "./command.js";
 
 export interface PredictOptions extends CommonOptions {

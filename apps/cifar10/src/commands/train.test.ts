@@ -25,6 +25,9 @@ const newFolder = (): string => join(scratch, `run${folders++}`);
 /** Four steps of LeNet-5, on generated images. */
 const quick = ["--preset", "lenet5", "--backend", "cpu", "--epochs", `${4 / 256}`, "--batch-size", "8", "--synthetic"];
 
+/** One step an epoch. */
+const selecting = ["--backend", "wasm", "--validation", "1536", "--batch-size", "512"];
+
 const train = async (args: readonly string[] = [], options: RunOptions = {}) => {
   const out = newFolder();
   const told = await runCommand(["train", ...quick, "--out", out, ...args], options);
@@ -40,6 +43,15 @@ const metricsOf = (run: string): Metric[] =>
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as Metric);
+
+/** As a kill would leave a run in the middle of the first line of that kind, with its first checkpoint. */
+const killAt = (run: string, name: string): void => {
+  const text = readFileSync(join(run, "metrics.jsonl"), "utf8");
+  const line = `{"event":"${name}"`;
+  writeFileSync(join(run, "metrics.jsonl"), text.slice(0, text.indexOf(line) + line.length));
+  for (const file of readdirSync(join(run, "checkpoints")))
+    if (!/0{8}/.test(file)) rmSync(join(run, "checkpoints", file));
+};
 
 const countOf = (run: string, name: string): number => metricsOf(run).filter(({ event }) => event === name).length;
 
@@ -160,9 +172,6 @@ describe("a run", () => {
 });
 
 describe("what is selected on validation", () => {
-  /** One step an epoch. */
-  const selecting = ["--backend", "wasm", "--validation", "1536", "--batch-size", "512"];
-
   test("is tested beside the weights of the last step", async () => {
     // Behind the first step the rate is far too high.
     const { last, out } = await train([
@@ -241,10 +250,18 @@ describe("stopped", () => {
   });
 
   test("before the first step, it has nothing to save, and can go on", async () => {
-    const { last, out } = await stopWhen((told) => "event" in told && told.event === "start", long);
-    expect(last).toMatchObject({ event: "interrupted", steps: 0 });
+    const { last, texts, out } = await stopWhen((told) => "event" in told && told.event === "start", long);
+    expect(last).toMatchObject({ event: "interrupted", steps: 0, resume: `npm run cifar10 -- train --resume ${out}` });
     expect(last).not.toHaveProperty("weights");
+    expect(texts.at(-1)).toContain(`--resume ${out}`);
     expect((await runCommand(["--resume", out])).events.at(-1)).toMatchObject({ event: "end", steps: 12 });
+  });
+
+  test("a test of every stage gives no command to go on", async () => {
+    const { last, texts } = await stopWhen((told) => "event" in told && told.event === "start", ["--fast-dev-run"]);
+    expect(last).toMatchObject({ event: "interrupted" });
+    expect(last["resume"]).toBeUndefined();
+    expect(texts.at(-1)).not.toContain("to go on");
   });
 
   test("while testing, all of training is saved, and only the test is made again", async () => {
@@ -289,6 +306,80 @@ describe("resuming", () => {
       expect(err).toMatch(/--resume goes on with the run as it is; \w+ cannot be changed/);
     }
     expect((await runCommand(["--resume", out, "--preset", "ann"])).code).toBe(2);
+  });
+
+  /** Everything in a folder, by name. */
+  const contentsOf = (folder: string): Record<string, string> =>
+    Object.fromEntries(
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ parentPath, name }) => [join(parentPath, name), readFileSync(join(parentPath, name), "base64")]),
+    );
+
+  test("what has come to its end says so, with its exit code, and changes nothing", async () => {
+    const { out, last } = await train(["--validation", "64"]);
+    const before = contentsOf(out);
+    const again = await runCommand(["--resume", out]);
+    expect(again.code).toBe(0);
+    expect(again.events).toEqual([last]);
+    expect(again.texts[0]).toMatch(/has come to its end: test accuracy \d+\.\d % on 512 images after 3 steps/);
+    expect(again.texts[0]).toContain("a longer run is a new one");
+    expect(contentsOf(out)).toEqual(before);
+    await runCommand(["--resume", out, "--csv"]);
+    const { [join(out, "metrics.csv")]: csv, ...others } = contentsOf(out);
+    expect(csv).toBeDefined();
+    expect(others).toEqual(before);
+    // Killed before its report was written.
+    rmSync(join(out, "report.html"));
+    await runCommand(["--resume", out]);
+    expect(contentsOf(out)).toMatchObject(before);
+  });
+
+  test("killed in the middle of a line of its metrics, it ends as if nothing had been", async () => {
+    const { out, last } = await train(["--validation", "64"]);
+    const figures = metricsOf(out).map(({ time: _, seconds: __, imagesPerSecond: ___, ...rest }) => rest);
+    killAt(out, "validation");
+    const { events } = await runCommand(["--resume", out]);
+    expect(events.at(-1)).toMatchObject({ event: "end", weightsSha256: last["weightsSha256"], report: last["report"] });
+    const after = metricsOf(out).map(({ time: _, seconds: __, imagesPerSecond: ___, ...rest }) => rest);
+    expect(after.filter(({ event }) => event !== "resume")).toEqual(figures);
+    expect(readFileSync(join(out, "report.html"), "utf8")).toContain("It was resumed once.");
+  });
+
+  test("with more epochs, a run whose rates do not depend on their number ends as one that was so long from the start", async () => {
+    const constant = ["--set", 'schedule={"name":"constant"}', ...selecting, "--select", "best"];
+    const whole = await train([...constant, "--epochs", "2"]);
+    const { out } = await train([...constant, "--epochs", "1"]);
+    expect((await runCommand(["--resume", out])).texts[0]).toContain("--resume with more --epochs than 1");
+    const { events, notices } = await runCommand(["--resume", out, "--epochs", "2"]);
+    expect(notices.join()).toContain("the test images are used again");
+    expect(events[0]).toMatchObject({ event: "start", resumed: 1, epochs: 2 });
+    expect(events.at(-1)).toMatchObject({
+      event: "end",
+      weightsSha256: whole.last["weightsSha256"],
+      testAccuracy: whole.last["testAccuracy"],
+      best: whole.last["best"],
+    });
+    expect(readFileSync(join(out, "config.json"), "utf8")).toBe(readFileSync(join(whole.out, "config.json"), "utf8"));
+    expect(metricsOf(out).findLast(({ event }) => event === "start")).toMatchObject({ epochs: 2, steps: 2 });
+    const shorter = await runCommand(["--resume", out, "--epochs", "1"]);
+    expect(shorter).toMatchObject({ code: 2, err: expect.stringContaining("epochs is 1, but the run is one of 2") });
+  });
+
+  test("with more time, a run that the time ended goes on", async () => {
+    const { out, last } = await train(["--epochs", "0.02", "--max-time", "0.001s"]);
+    expect(last).toMatchObject({ ended: "stopped", steps: 1 });
+    expect((await runCommand(["--resume", out])).texts[0]).toContain("a longer --max-time");
+    const { events } = await runCommand(["--resume", out, "--max-time", "10m"]);
+    expect(events.at(-1)).toMatchObject({ event: "end", ended: "finished", steps: 5 });
+  });
+
+  test("a test of every stage is nothing to go on with: exit code 8", async () => {
+    const { out } = await train(["--fast-dev-run"]);
+    expect(await runCommand(["--resume", out])).toMatchObject({
+      code: 8,
+      message: expect.stringContaining("was a --fast-dev-run"),
+    });
   });
 
   test("passes over a damaged checkpoint, and says so", async () => {
@@ -375,8 +466,7 @@ test("changes by hand of another run are made again", async () => {
   const changesOf = (run: string) => metricsOf(run).filter(({ event }) => event === "change");
   const before = changesOf(replayed.out);
   expect(before).toMatchObject([values]);
-  for (const file of readdirSync(join(replayed.out, "checkpoints")))
-    if (!/0{8}/.test(file)) rmSync(join(replayed.out, "checkpoints", file));
+  killAt(replayed.out, "step");
   const resumed = await runCommand(["--resume", replayed.out]);
   expect(resumed.events.at(-1)?.["weightsSha256"]).toBe(replayed.last["weightsSha256"]);
   expect(changesOf(replayed.out)).toEqual(before);

@@ -5,7 +5,8 @@ import { InvalidArgumentError } from "commander";
 import { type CommonOptions, createCommand, parseWith, readCount, readPath } from "../cli.js";
 import { ConfigError, overlay } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
-import { findRun, RunError, runConfig } from "../runs.js";
+import type { Exit } from "../exit-codes.js";
+import { findRun, findRunToResume, RunError, runConfig } from "../runs.js";
 import { overfit } from "../training/overfit.js";
 import { createProfile } from "../training/profile.js";
 import { expectSameRun } from "../training/resume.js";
@@ -15,6 +16,7 @@ import type { Change } from "../ui/changes.js";
 import type { CommandDefinition } from "./command.js";
 import { configHelp, configOf, settingsOf, withConfigOptions } from "./config-options.js";
 import { commandTable } from "./names.js";
+import { stoppedBefore, unlessStopped } from "./unless-stopped.js";
 
 export interface TrainOptions extends CommonOptions {
   readonly config: Config;
@@ -57,7 +59,10 @@ const command = () =>
     }),
   )
     .option("--out <folder>", "the folder of the run (default: a new one in runs)", readPath)
-    .option("--resume [run]", "go on with a run that was stopped (default: the newest)")
+    .option(
+      "--resume [run]",
+      "go on with a run that was stopped, or make it longer: more --epochs, --max-time (default: the newest)",
+    )
     .option("--seeds <n>", "so many runs, of one seed after the other, and what they come to", readCount(2, 1000))
     .option("--fast-dev-run", "a few batches through every stage, to see that it works", false)
     .option(
@@ -122,7 +127,7 @@ export const train: CommandDefinition<TrainOptions> = {
       expectCompatible(options);
       const { resume, seeds = 1 } = options as { resume?: string | true; seeds?: number };
       if (typeof resume === "string" && resume.trim() === "") throw new InvalidArgumentError("--resume is empty");
-      const run = resume === undefined ? undefined : findRun(resume === true ? undefined : resume);
+      const run = resume === undefined ? undefined : findRunToResume(resume === true ? undefined : resume);
       const config = run === undefined ? configOf(options, given.env) : resumedConfig(run, options);
       const changes = typeof options["replay"] === "string" ? changesOf(options["replay"]) : [];
       return { ...options, config, resume: run, seeds, changes } as unknown as TrainOptions;
@@ -143,23 +148,17 @@ export const train: CommandDefinition<TrainOptions> = {
     };
   },
   run: async ({ config, out, resume, seeds, fastDevRun, overfitBatches, json, ...rest }, context) => {
-    const { reporter, signal } = context;
     const { backend, reason } = await createBackend(config.backend, { profile: rest.profile });
     const about = [backend.description, reason].filter((text) => text).join("; ");
-    if (about && !json) reporter.notice(`backend ${backend.name}: ${about}`);
+    if (about && !json) context.reporter.notice(`backend ${backend.name}: ${about}`);
     const { changes: replay, csv, tensorboard } = rest;
     const profile = rest.profile ? createProfile(backend) : undefined;
     const job: TrainJob = { config, out, resume, dev: fastDevRun, replay, csv, tensorboard, profile };
-    try {
-      if (overfitBatches !== undefined) return await overfit(config, overfitBatches, backend, context);
-      if (seeds > 1) return await trainSeeds(job, seeds, backend, context);
+    const work = async (): Promise<Exit> => {
+      if (overfitBatches !== undefined) return overfit(config, overfitBatches, backend, context);
+      if (seeds > 1) return trainSeeds(job, seeds, backend, context);
       return (await trainOnce(job, profile?.backend ?? backend, context)).exit;
-    } catch (error) {
-      if (!signal.aborted || error !== signal.reason) throw error;
-      reporter.event({ event: "interrupted" }, () => "stopped before training; nothing is saved");
-      return "ok";
-    } finally {
-      backend.dispose();
-    }
+    };
+    return unlessStopped(context, work, stoppedBefore).finally(() => backend.dispose());
   },
 };

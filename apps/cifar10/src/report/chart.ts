@@ -7,14 +7,14 @@ export type Html = ReturnType<typeof html>;
 export interface Dot {
   readonly x: number;
   readonly y: number;
-  /** Where the figure is found again: see `cite`. */
-  readonly from: string;
+  /** Where the figure is found again, if it stands in a file: see `cite`. */
+  readonly from?: string;
   readonly title: string;
 }
 
 export interface Curve {
   readonly name: string;
-  /** Of the palette in style.css: 0 to 7. */
+  /** Of the palette in ui/page/theme.css: 0 to 7. */
   readonly color: number;
   /** In ascending x; null leaves a gap. */
   readonly line?: readonly (readonly [x: number, y: number | null])[];
@@ -28,6 +28,8 @@ export interface ChartOptions {
   readonly xName: string;
   /** Of the ticks of the vertical axis. */
   readonly format: (value: number) => string;
+  /** Of those of the horizontal one. Default: as they are. */
+  readonly xFormat?: (value: number) => string;
   readonly curves: readonly Curve[];
   /** Where epochs end. */
   readonly epochs?: readonly number[];
@@ -65,7 +67,15 @@ const extent = (values: readonly (number | null)[]): readonly [number, number] =
 /** Tenths of a pixel are enough. */
 const place = (value: number): string => `${Math.round(10 * value) / 10}`;
 
-export const chart = ({ title, xName, format, curves, epochs = [], yRange }: ChartOptions): Html => {
+export const chart = ({
+  title,
+  xName,
+  format,
+  xFormat = (x) => `${x}`,
+  curves,
+  epochs = [],
+  yRange,
+}: ChartOptions): Html => {
   const xs = curves.flatMap(({ line = [], band = [], dots = [] }) => [
     ...line.map(([x]) => x),
     ...band.map(([x]) => x),
@@ -76,11 +86,11 @@ export const chart = ({ title, xName, format, curves, epochs = [], yRange }: Cha
     ...band.flatMap(([, low, high]) => [low, high]),
     ...dots.map(({ y }) => y),
   ]);
-  const right = Math.max(
-    1,
-    xs.reduce((a, b) => Math.max(a, b), 0),
-    epochs.at(-1) ?? 0,
-  );
+  const right =
+    Math.max(
+      xs.reduce((a, b) => Math.max(a, b), 0),
+      epochs.at(-1) ?? 0,
+    ) || 1;
   const [low, high] = extent([...ys, ...(yRange ?? [])]);
   const xOf = (x: number): number => plot.left + (plotWidth * x) / right;
   const yOf = (y: number): number => plot.top + plotHeight * (1 - (y - low) / (high - low));
@@ -125,7 +135,8 @@ ${ticks(low, high, 5).map(
     html`<line x1="${plot.left}" x2="${size.width - plot.right}" y1="${place(yOf(y))}" y2="${place(yOf(y))}"/><text x="${plot.left - 8}" y="${place(yOf(y) + 4)}" text-anchor="end">${format(y)}</text>`,
 )}
 ${ticks(0, right, 8).map(
-  (x) => html`<text x="${place(xOf(x))}" y="${size.height - plot.bottom + 18}" text-anchor="middle">${x}</text>`,
+  (x) =>
+    html`<text x="${place(xOf(x))}" y="${size.height - plot.bottom + 18}" text-anchor="middle">${xFormat(x)}</text>`,
 )}
 <text x="${plot.left + plotWidth / 2}" y="${size.height - 4}" text-anchor="middle">${xName}</text>
 </g>
@@ -137,7 +148,7 @@ ${dots
   .filter(({ y }) => isNumber(y))
   .map(
     ({ x, y, from, title: said }) =>
-      html`<circle cx="${place(xOf(x))}" cy="${place(yOf(y))}" r="${dots.length > 60 ? 2 : 3.5}" data-from="${from}" data-value="${y}"><title>${said}</title></circle>`,
+      html`<circle cx="${place(xOf(x))}" cy="${place(yOf(y))}" r="${dots.length > 60 ? 2 : 3.5}"${from === undefined ? "" : html` data-from="${from}" data-value="${y}"`}><title>${said}</title></circle>`,
   )}
 </g>`,
 )}

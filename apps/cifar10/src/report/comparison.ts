@@ -7,7 +7,7 @@ import { type Curve, chart, type Html } from "./chart.js";
 import { ReportError } from "./error.js";
 import { allOf, lastOf } from "./metrics.js";
 import { cite, leaves, pointer, singlePage } from "./page.js";
-import { epochEnds, stepSeries, windowOf } from "./report.js";
+import { stepSeries, windowOf } from "./report.js";
 import { type RunFiles, readRun } from "./run-folder.js";
 
 /** Colours of the palette that can be told apart. */
@@ -25,24 +25,41 @@ const namesOf = (folders: readonly string[]): string[] => {
 
 const colorOf = (index: number): number => palette[index % palette.length] as number;
 
+/** From steps to passes over the training images: runs with batches of different sizes meet there only. */
+const passes = ({ records }: Run): ((step: number) => number) => {
+  const epochs = allOf(records, "epoch");
+  const start = lastOf(records, "start")?.metric;
+  // The last epoch may be broken off.
+  const whole = epochs.length > 1 ? epochs[0]?.metric.steps : undefined;
+  const perEpoch = whole ?? (start ? start.steps / start.epochs : 1);
+  return (step) => step / perEpoch;
+};
+
 const curvesOf = (runs: readonly Run[], column: "loss" | "accuracy"): Curve[] =>
-  runs.map(({ name, records }, i) => {
-    const series = stepSeries(records);
+  runs.map((run, i) => {
+    const series = stepSeries(run.records);
     const smooth = smoothed(series, column, windowOf(series));
-    return { name, color: colorOf(i), line: series.last.map((x, at) => [x, smooth[at] ?? null] as const) };
+    const x = passes(run);
+    return {
+      name: run.name,
+      color: colorOf(i),
+      line: series.last.map((step, at) => [x(step), smooth[at] ?? null] as const),
+    };
   });
 
 const validationCurves = (runs: readonly Run[], column: "loss" | "accuracy"): Curve[] =>
-  runs.flatMap(({ name, records }, i) => {
+  runs.flatMap((run, i) => {
+    const { name, records } = run;
     const points = allOf(records, "validation");
     if (points.length === 0) return [];
+    const x = passes(run);
     return [
       {
         name,
         color: colorOf(i),
-        line: points.map(({ metric }) => [metric.step, metric[column]] as const),
+        line: points.map(({ metric }) => [x(metric.step), metric[column]] as const),
         dots: points.map(({ line, metric }) => ({
-          x: metric.step,
+          x: x(metric.step),
           y: metric[column],
           from: `${name}/metrics.jsonl:${line}/${column}`,
           title: `${name}, after step ${metric.step}: ${decimal(metric[column])}`,
@@ -93,9 +110,8 @@ const differences = (runs: readonly Run[]): Html => {
 };
 
 export const renderComparison = async (runs: readonly Run[]): Promise<string> => {
-  const longest = runs.map(({ records }) => epochEnds(records)).sort((a, b) => (b.at(-1) ?? 0) - (a.at(-1) ?? 0));
-  // Shading is of use only where it fits all curves.
-  const epochs = longest.every((ends) => ends[0] === longest[0]?.[0]) ? (longest[0] ?? []) : [];
+  const made = runs.map((run) => passes(run)(lastOf(run.records, "step")?.metric.step ?? 0));
+  const epochs = Array.from({ length: Math.floor(Math.max(...made)) }, (_, i) => i + 1);
   const charts = (
     [
       ["Training loss, smoothed", curvesOf(runs, "loss"), decimal],
@@ -104,7 +120,7 @@ export const renderComparison = async (runs: readonly Run[]): Promise<string> =>
       ["Validation accuracy", validationCurves(runs, "accuracy"), roundPercent],
     ] as const
   ).flatMap(([title, curves, format]) =>
-    curves.length > 0 ? [chart({ title, xName: "step", format, curves, epochs })] : [],
+    curves.length > 0 ? [chart({ title, xName: "epoch", format, curves, epochs })] : [],
   );
   return singlePage(
     "Comparison – Striate",

@@ -38,6 +38,15 @@ const figuresOf = (html: string): { from: string; value: string }[] =>
     }),
   );
 
+/** The number that a text shows, and half a unit of its last digit: 71.2 %, 12,346, 1:02:03, 1.5e-5, 7.3 s. */
+const readOut = (text: string): { readonly number: number; readonly half: number } => {
+  const [, digits = "", exponent = "0"] = /^(-?[\d.,:]+)(?:e([+-]\d+))?( s| %)?$/.exec(text) ?? [];
+  const number = digits.split(":").reduce((sum, part) => 60 * sum + Number(part.replaceAll(",", "")), 0);
+  const half = 0.5 * 10 ** -(digits.split(".")[1]?.length ?? 0);
+  const scale = 10 ** Number(exponent) / (text.endsWith("%") ? 100 : 1);
+  return { number: number * scale, half: half * scale };
+};
+
 /** What stands at `metrics.jsonl:12/a/0` or `config.json/a/b`. */
 const lookUp = async (root: string, from: string): Promise<unknown> => {
   const [, file = "", line, path = ""] = /^([^:]*?\.jsonl?)(?::(\d+))?(\/.*)$/.exec(from) ?? [];
@@ -80,6 +89,51 @@ describe("a report", () => {
       const found = await lookUp(run, unescaped(from as string));
       expect(unescaped(text as string), from).toBe(typeof found === "string" ? found : JSON.stringify(found));
     }
+  });
+
+  test("shows people the same figures, rounded", () => {
+    const shown = [...html.matchAll(/<data value="([^"]+)" data-from="([^"]*)">([^<]*)<\/data>/g)];
+    expect(shown.length).toBeGreaterThan(150);
+    for (const [, value, from, text = ""] of shown) {
+      const { number, half } = readOut(unescaped(text));
+      // Four significant digits may end before the decimal point.
+      const off = Math.abs(number - Number(value));
+      expect(off, `${from}: ${value} as ${text}`).toBeLessThanOrEqual(Math.max(half, 5e-4 * Math.abs(number)) + 1e-12);
+    }
+    for (const [, y, said] of html.matchAll(/<circle [^>]*data-value="([^"]*)"><title>[^<]*: ([^<]*)<\/title>/g)) {
+      const { number, half } = readOut(said as string);
+      expect(Math.abs(number - Number(y))).toBeLessThanOrEqual(half + 1e-12);
+    }
+  });
+
+  test("draws the curves that are in the metrics: every point of them is a step", async () => {
+    const short = await newRun({ epochs: 2, stepsPerEpoch: 20 });
+    const page = await readFile(await writeReport(short), "utf8");
+    const metrics = (await readFile(join(short, "metrics.jsonl"), "utf8")).trimEnd().split("\n");
+    const steps = metrics.map((line) => JSON.parse(line)).filter(({ event }) => event === "step");
+    const validations = metrics.map((line) => JSON.parse(line)).filter(({ event }) => event === "validation");
+    const pathsOf = (title: string, kind: "line" | "band"): number[][][] => {
+      const [, svg = ""] = new RegExp(`aria-label="${title}">(.*?)</svg>`, "s").exec(page) ?? [];
+      return [...svg.matchAll(new RegExp(`class="${kind}" d="M([^"Z]*)Z?"`, "g"))].map(([, d = ""]) =>
+        d.split(/[ML]/).map((point) => point.split(",").map(Number)),
+      );
+    };
+    /** Where the plot has a value: 240 pixels below 14, 664 beside 72. */
+    const places = (rows: { step: number; [field: string]: number }[], field: string, low: number, high: number) =>
+      rows.map((row) => [72 + (664 * row.step) / 40, 14 + 240 * (1 - ((row[field] as number) - low) / (high - low))]);
+    const expectPath = (path: number[][] | undefined, expected: number[][]): void => {
+      expect(path).toHaveLength(expected.length);
+      for (const [i, point] of expected.entries())
+        for (const axis of [0, 1]) expect(path?.[i]?.[axis]).toBeCloseTo(point[axis] as number, 0);
+    };
+    const rates = steps.map(({ lr }) => lr as number);
+    expectPath(pathsOf("Learning rate", "line")[0], places(steps, "lr", 0, Math.max(...rates)));
+    const losses = [...steps, ...validations].map(({ loss }) => loss as number);
+    const [low, high] = [Math.min(...losses), Math.max(...losses)];
+    // Of single steps the highest value is the lowest too: there and back.
+    const there = places(steps, "loss", low, high);
+    expectPath(pathsOf("Loss", "band")[0], [...there, ...there.toReversed()]);
+    expectPath(pathsOf("Loss", "line")[1], places(validations, "loss", low, high));
   });
 
   test("has no other figure", async () => {
@@ -192,6 +246,21 @@ describe("a comparison", () => {
       expect(html).toContain(text);
     // What is the same in both is no difference.
     expect(html).not.toContain("alternating");
+  });
+
+  test("draws by passes over the images: runs with batches of different sizes end at the same place", async () => {
+    const runs = [
+      await newRun({ stepsPerEpoch: 60 }),
+      await newRun({ stepsPerEpoch: 15 }),
+      await newRun({ epochs: 2 }),
+    ];
+    const file = join(folder, "passes.html");
+    await writeComparison(runs, file);
+    const [, svg = ""] = /aria-label="Training loss, smoothed">(.*?)<\/svg>/s.exec(await readFile(file, "utf8")) ?? [];
+    const ends = [...svg.matchAll(/class="line" d="[^"]*L([\d.]+),[\d.]+"/g)].map(([, x]) => Number(x));
+    expect(ends).toEqual([736, 736, 72 + 664 / 2]);
+    // Of four epochs two are shaded.
+    expect(svg.match(/class="epoch"/g)).toHaveLength(2);
   });
 
   test("of runs with the same name tells them apart", async () => {

@@ -35,7 +35,7 @@ export const stepSeries = (records: readonly MetricRecord[]): SeriesData => {
 };
 
 /** Steps that the epochs came to an end after. */
-export const epochEnds = (records: readonly MetricRecord[]): number[] => {
+const epochEnds = (records: readonly MetricRecord[]): number[] => {
   let end = 0;
   return allOf(records, "epoch").map(({ metric }) => {
     end += metric.steps;

@@ -8,7 +8,7 @@ import { whiteningFilters } from "../whitening.js";
 import { type Assembled, assemble } from "./assemble.js";
 
 const training: ImageDataset = syntheticDataset({ count: 8, seed: 1 });
-const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined };
+const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined, seconds: 0 };
 
 const make = async (preset: string, { steps = 100, set = [] as string[] } = {}): Promise<Assembled> => {
   const config = resolveConfig({ preset, flags: set.map(settingFromAssignment) });

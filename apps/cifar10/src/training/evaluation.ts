@@ -1,9 +1,8 @@
 import type { Backend, Tensor } from "@striate/core";
 import { batches, type ImageDataset } from "@striate/data";
 import { logitsOf, type Module, type Output } from "@striate/nn";
-import { type Evaluation, evaluate } from "@striate/train";
+import { type Evaluation, evaluate, type Views, withViews } from "@striate/train";
 import type { Reporter } from "../reporter.js";
-import { type Views, withViews } from "../views.js";
 
 type Net = Module<(x: Tensor) => Output>;
 

@@ -63,13 +63,18 @@ const interrupted = async (
   run: RunFolder,
   plan: SessionPlan,
   result: Result,
+  { dev = false }: Pick<TrainJob, "dev">,
   { reporter }: CommandContext,
 ): Promise<void> => {
   const common = commonFigures(run, plan, result);
+  // The few batches of a test are nothing to go on with.
+  const resume = dev ? undefined : resumeCommand(run.path);
+  const howToGoOn = (bold: (text: string) => string): string =>
+    resume === undefined ? "" : `\nto go on: ${bold(resume)}`;
   if (result.steps === 0) {
     reporter.event(
-      { event: "interrupted", ...common },
-      () => "stopped before the first step; there are no weights to keep",
+      { event: "interrupted", ...common, resume },
+      ({ bold }) => `stopped before the first step; there are no weights to keep${howToGoOn(bold)}`,
     );
     return;
   }
@@ -78,17 +83,16 @@ const interrupted = async (
   const sha256 = await weightsSha256(weights);
   await run.saveWeights(weights, { ...metadata, steps: `${result.steps}`, sha256 });
   const file = weightsFile(run);
-  const resume = resumeCommand(run.path);
   const when =
     result.interrupted === "testing" ? "while testing" : `after ${result.steps} of ${plan.steps.total} steps`;
   reporter.event(
     { event: "interrupted", ...common, weightsSha256: sha256, weights: file, resume },
-    ({ bold }) => `stopped ${when}\nweights: ${file}\nto go on: ${bold(resume)}`,
+    ({ bold }) => `stopped ${when}\nweights: ${file}${howToGoOn(bold)}`,
   );
 };
 
 /** Files for other programs. */
-const exportMetrics = async (folder: string, { csv, tensorboard }: Pick<TrainJob, "csv" | "tensorboard">) => {
+export const exportMetrics = async (folder: string, { csv, tensorboard }: Pick<TrainJob, "csv" | "tensorboard">) => {
   if (csv) {
     const { records } = await readMetrics(join(folder, "metrics.jsonl"));
     const text = toCsv(currentRecords(records).map(({ metric }) => metric));
@@ -102,11 +106,11 @@ export const finishRun = async (
   run: RunFolder,
   plan: SessionPlan,
   result: Result,
-  job: Pick<TrainJob, "csv" | "tensorboard">,
+  job: Pick<TrainJob, "csv" | "tensorboard" | "dev">,
   context: CommandContext,
 ): Promise<Outcome> => {
   if (result.interrupted) {
-    await interrupted(run, plan, result, context);
+    await interrupted(run, plan, result, job, context);
     return { exit: "ok", testAccuracy: undefined };
   }
   const { reason, seconds, weightsSha256: sha256, training } = result;

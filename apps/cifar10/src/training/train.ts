@@ -20,6 +20,7 @@ import { runName, runsFolder } from "../runs.js";
 import type { Change } from "../ui/changes.js";
 import { type Assembled, assemble } from "./assemble.js";
 import { loadSplit, loadTrainingData } from "./data.js";
+import { tellEnded } from "./ended.js";
 import { endOf, finishRun } from "./finish.js";
 import { planSteps, shortened } from "./plan.js";
 import type { Profile } from "./profile.js";
@@ -67,7 +68,7 @@ const planRun = async ({ config, dev }: TrainJob, { reporter, signal }: CommandC
 
 const openFolder = async (
   folder: string,
-  { resume }: TrainJob,
+  { resume, dev }: TrainJob,
   { config, training, validation, test }: SessionPlan,
   backend: Backend,
   { reporter, ui }: CommandContext,
@@ -75,13 +76,12 @@ const openFolder = async (
   const options = {
     identity: (given: unknown) => identityOf(given as Config),
     keep: config.checkpoint.keep,
-    onSkipped: (file: string, error: Error) =>
-      reporter.notice(`${file} cannot be used, the one before it is: ${error.message}`),
+    onSkipped: (file: string, error: Error) => reporter.notice(`passed over ${file}: ${error.message}`),
     ...(ui && { onEvent: ui.metric }),
   };
   if (resume === undefined) {
     const datasets = { training, ...(validation && { validation }), test };
-    const environment = await environmentOf(backend, config.seed, datasets);
+    const environment = await environmentOf(backend, config.seed, datasets, dev);
     return createRunFolder(folder, { ...options, config, environment });
   }
   const run = await openRunFolder(folder, options);
@@ -106,6 +106,22 @@ const trainIn = async (
   let { assembled } = first;
   const about = { preset, backend: first.backend.name, epochs, batchSize, seed, data: training.name };
 
+  const startOf = ({ net, backend }: Pick<Session, "net" | "backend">) => ({
+    steps: steps.total,
+    ...about,
+    backend: backend.name,
+    network: config.network.name,
+    parameters: net.parameters().reduce((sum, { size }) => sum + size, 0),
+    classes: training.classes,
+  });
+  /** A run that is gone on with may have become longer, or be on another backend now. */
+  const renew = async (parts: Pick<Session, "net" | "backend">): Promise<void> => {
+    if (JSON.stringify(run.config) !== JSON.stringify(config)) await run.writeJson("config.json", config);
+    const start = startOf(parts);
+    const said = run.events().findLast(({ event }) => event === "start");
+    if (said && (said["epochs"] !== start.epochs || said["backend"] !== start.backend))
+      run.event({ event: "start", ...start });
+  };
   const introduce = (resumed: number | undefined): void => {
     reporter.event(
       { event: "start", ...about, run: run.path, ...(resumed !== undefined && { resumed }) },
@@ -126,6 +142,7 @@ const trainIn = async (
     const options = { ...context, replay, setupSeconds, onTrained };
     if (assembled) {
       introduce(step);
+      await renew({ net: assembled.net, backend: first.backend });
       const ready = assembled;
       assembled = undefined;
       return openSession(run, plan, first.backend, ready, { ...options, profile: job.profile });
@@ -133,6 +150,7 @@ const trainIn = async (
     const { backend } = await createBackend(config.backend);
     try {
       const again = assemble(config, { steps: steps.total, training }, { backend, seed });
+      await renew({ net: again.net, backend });
       const session = openSession(run, plan, backend, again, options);
       const dispose = (): void => {
         session.dispose();
@@ -147,14 +165,7 @@ const trainIn = async (
   try {
     return await trainRun(run, {
       open,
-      about: ({ net, backend }) => ({
-        steps: steps.total,
-        ...about,
-        backend: backend.name,
-        network: config.network.name,
-        parameters: net.parameters().reduce((sum, { size }) => sum + size, 0),
-        classes: training.classes,
-      }),
+      about: startOf,
       // Before their time, so that a run that is gone on with has them too.
       onStart: () => {
         for (const change of job.replay ?? []) run.event({ event: "change", ...change });
@@ -178,6 +189,9 @@ const trainIn = async (
  * @throws ConfigError, OutputError, RunError, DataError, TrainingError, CheckpointError, core's errors
  */
 export const trainOnce = async (job: TrainJob, backend: Backend, context: CommandContext): Promise<Outcome> => {
+  const ended = job.resume === undefined ? undefined : await tellEnded(job.resume, job, context);
+  if (ended) return ended;
+  if (job.dev) context.reporter.notice("--fast-dev-run: a few batches through every stage; the figures mean nothing");
   const folder = job.resume ?? job.out ?? join(runsFolder, runName(new Date(), job.config, backend.name));
   if (job.resume === undefined) await prepareRunFolder(folder);
   const plan = await planRun(job, context);

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type HostTensor, tensorsFromHost } from "@striate/checkpoint";
+import { loadWeights } from "@striate/checkpoint";
 import { loadSafetensors } from "@striate/checkpoint/node";
 import type { Backend, Tensor } from "@striate/core";
 import { build, type Module, type Output } from "@striate/nn";
@@ -9,17 +9,10 @@ import { layerOf } from "./networks.js";
 
 export type Net = Module<(x: Tensor) => Output>;
 
-/** Weights on the host into a network. @throws ArgumentError where they do not fit; nothing is changed then. */
-export const loadWeights = (net: Net, weights: ReadonlyMap<string, HostTensor>, backend: Backend): void => {
-  const tensors = tensorsFromHost(weights, { backend });
-  try {
-    net.loadStateDict(tensors);
-  } finally {
-    for (const tensor of tensors.values()) tensor.dispose();
-  }
-};
-
-/** The network of a run with the weights that it came to. The caller disposes it. @throws RunError, CheckpointError */
+/**
+ * The network of a run with the weights that it came to. The caller disposes it.
+ * @throws RunError; ArgumentError for weights that do not fit the config
+ */
 export const trainedNetwork = async (
   run: string,
   backend: Backend,
@@ -32,7 +25,7 @@ export const trainedNetwork = async (
   });
   const net = build(layerOf(config.network, { classes }), { backend, seed: config.seed });
   try {
-    loadWeights(net, tensors, backend);
+    await loadWeights(net, tensors);
     return { net, config };
   } catch (error) {
     net.dispose();

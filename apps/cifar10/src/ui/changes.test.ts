@@ -8,7 +8,7 @@ import { type Change, type LiveChangesOptions, liveChanges, type Wanted } from "
 const backend = await createCpuBackend();
 const parameter = (size: number): Tensor => zeros([size], { backend, requiresGrad: true });
 
-const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined };
+const control: Control = { stop: () => {}, validated: async () => {}, ending: undefined, seconds: 0 };
 
 /** Two groups, the second the larger one, with a schedule that falls. */
 const twoGroups = () =>

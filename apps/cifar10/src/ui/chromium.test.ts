@@ -1,14 +1,14 @@
 // The live page as people see it, with a run behind it.
-import { existsSync } from "node:fs";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { findChromium, launchChromium } from "@striate/chromium";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { allOf, type MetricOf } from "../report/metrics.js";
-import { decimal, percent } from "./page/format.js";
+import { decimal, duration, percent, roundPercent, whole } from "./page/format.js";
 import { stopReason } from "./port.js";
 import { type Simulation, type Subject, simulateRun, smallSubject } from "./testing/simulate.js";
 import { sourcePageFiles } from "./testing/source-page.js";
 
-const executablePath = process.env["STRIATE_CHROMIUM"] || "/usr/bin/chromium";
+const executable = await findChromium().catch((error: Error) => error);
 const required = process.env["CI"] !== undefined;
 const timeout = 60_000;
 /** More than any test waits for. */
@@ -16,8 +16,7 @@ const manyEpochs = 100_000;
 /** A loaded machine takes its time. */
 const patience = { timeout: 20_000 };
 
-if (!existsSync(executablePath) && !required)
-  test.skip(`in Chromium: left out, ${executablePath} is not there (STRIATE_CHROMIUM names another)`, () => {});
+if (executable instanceof Error && !required) test.skip(`in Chromium: left out, ${executable.message}`, () => {});
 else {
   let browser: Browser;
   let subject: Subject;
@@ -56,7 +55,8 @@ else {
   };
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath, chromiumSandbox: false, args: ["--disable-quic"] });
+    if (executable instanceof Error) throw executable;
+    browser = await launchChromium(executable);
   }, timeout);
   afterAll(() => browser?.close());
 
@@ -224,6 +224,33 @@ else {
         expect(await tile("Learning rate").textContent()).toBe(decimal(last("step").lr));
         expect(await tile("Validation accuracy").textContent()).toBe(percent(last("validation").accuracy));
         expect(await tile("Test accuracy").textContent()).toBe(percent(last("test").accuracy));
+        expect(await tile("Epoch").textContent()).toBe(whole(last("step").epoch + 1));
+        expect(await tile("Elapsed").textContent()).toBe(duration(run.metrics.at(-1)?.time));
+        expect(await tile("Remaining").textContent()).toBe("0.0 s");
+        const steps = allOf(records, "step").map(({ metric }) => metric);
+        const mean = steps.reduce((sum, { seconds }, i) => (i === 0 ? seconds : 0.95 * sum + 0.05 * seconds), 0);
+        expect(await tile("Images/s").textContent()).toBe(whole(last("step").images / mean));
+        const best = Math.max(...allOf(records, "validation").map(({ metric }) => metric.accuracy));
+        expect(await page.locator(".tile small", { hasText: "best" }).textContent()).toBe(`best ${percent(best)}`);
+        const epoch = allOf(records, "epoch").at(-1)?.metric as MetricOf<"epoch">;
+        expect(await page.locator(".tile small", { hasText: `epoch ${epoch.epoch + 1}:` }).allTextContents()).toEqual([
+          `epoch ${epoch.epoch + 1}: ${decimal(epoch.trainLoss)}`,
+          `epoch ${epoch.epoch + 1}: ${roundPercent(epoch.trainAccuracy)}`,
+        ]);
+        // Under the pointer, where nothing is smoothed: the mean of the steps that share a place of the curve.
+        await page.getByLabel("Smoothing").fill("0");
+        const places = 2 ** Math.max(0, Math.ceil(Math.log2(steps.length / 1500)));
+        for (const [i, column, format] of [
+          [0, "loss", decimal],
+          [1, "accuracy", percent],
+        ] as const) {
+          const chart = page.locator(".chart").nth(i);
+          await chart.locator(".u-over").hover({ position: { x: 40, y: 20 } });
+          const [, at, shown] =
+            /^step (\d+) · (.*?) smoothed/.exec((await chart.locator(".readout").textContent()) ?? "") ?? [];
+          const place = steps.slice(Number(at) - places, Number(at)).map((step) => step[column]);
+          expect(shown).toBe(format(place.reduce((a, b) => a + b, 0) / places));
+        }
         const cells = await page.locator(".confusion tbody td").allTextContents();
         expect(cells.map(Number)).toEqual(last("test").confusion.flat());
         expect(await page.getByRole("button", { name: "Pause" }).isDisabled()).toBe(true);

@@ -280,8 +280,13 @@ describe("trainRun", () => {
       dispose: () => void disposed++,
     });
     await expect(train("failed", { open })).rejects.toThrow(RangeError);
-    expect((await metrics("failed")).at(-1)).toMatchObject({ event: "end", ended: "failed", reason: "no test images" });
-    expect(disposed).toBe(1);
+    const ended = async () => (await readMetrics(join(scratch, "failed"))).at(-1);
+    const end = await ended();
+    expect(end).toMatchObject({ event: "end", ended: "failed", reason: "no test images" });
+    expect(end?.["seconds"]).toBeGreaterThan(0);
+    // Of the training before, where none is made.
+    await expect(train("failed", { open })).rejects.toThrow(RangeError);
+    expect((await ended())?.["seconds"]).toBeGreaterThan(0);
     await expect(
       train("about", {
         open,
@@ -290,7 +295,7 @@ describe("trainRun", () => {
         },
       }),
     ).rejects.toThrow("nothing is known");
-    expect(disposed).toBe(2);
+    expect(disposed).toBe(3);
   });
 
   test("another selection is refused", async () => {

@@ -171,12 +171,17 @@ export const trainRun = async <T extends RunTraining>(
   let checkpoint: Checkpoint | undefined;
   let file: string | undefined;
   let rewound = false;
+  /** Of stepping, so far. */
+  let stepping = (): number => 0;
 
   const withRun = (opened: T): Training => {
     const { validate, extras } = opened;
     if (extras && Object.hasOwn(extras, "run"))
       throw new ArgumentError("trainRun: the extra run is its own, expected another name");
     const judge: Callback = {
+      beforeEpoch: (_, control) => {
+        stepping = () => control.seconds;
+      },
       onValidation: (report) => {
         improved = best.update(report) || improved;
       },
@@ -200,6 +205,8 @@ export const trainRun = async <T extends RunTraining>(
     checkpoint = await run.rewind(!rewound && from !== undefined ? { step: from } : {});
     rewound = true;
     improved = false;
+    const { seconds: before = 0 } = checkpoint?.progress ?? {};
+    stepping = () => before;
     best = bestValidation(monitor);
     training = await open({ step: checkpoint?.progress.step });
     try {
@@ -255,7 +262,8 @@ export const trainRun = async <T extends RunTraining>(
   } catch (error) {
     try {
       const reason = (error as Error).message;
-      if (rewound) run.event({ event: "end", ended: "failed", reason, seconds: 0 });
+      const seconds = (training?.setupSeconds ?? 0) + stepping();
+      if (rewound) run.event({ event: "end", ended: "failed", reason, seconds });
     } catch {
       // The first error is the one to report.
     }

@@ -29,3 +29,25 @@ test("what was behind the checkpoint is forgotten, but for changes that were to 
     expect(state.changes).toEqual([planned]);
   }
 });
+
+test("a run that goes on is tested anew: what its tests and its end said is forgotten", () => {
+  const { metric, state } = trackRun(emptyState("run", []));
+  const tested: Metric = {
+    event: "test",
+    time: 2,
+    which: "last",
+    loss: 1,
+    accuracy: 0.5,
+    images: 8,
+    confusion: [],
+    perClass: [],
+  };
+  const end: Metric = { event: "end", time: 3, ended: "finished", seconds: 1 };
+  for (const each of [step(1), tested, end]) metric(each);
+  expect(state).toMatchObject({ status: "ended", tests: [{ accuracy: 0.5 }] });
+  metric({ event: "resume", time: 4, step: 1 });
+  expect(state).toMatchObject({ status: "running", tests: [] });
+  expect(state).not.toHaveProperty("end");
+  for (const each of [tested, end]) metric(each);
+  expect(state.tests).toHaveLength(1);
+});

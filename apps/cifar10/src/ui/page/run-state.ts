@@ -77,6 +77,8 @@ export const trackRun = (state: RunState): RunTracker => {
     state.epochs.length = kept;
     state.validations = state.validations.filter((one) => one.step <= to);
     state.changes = state.changes.filter((one, i) => one.step <= to || i < (state.planned ?? 0));
+    // What comes behind the last step comes again.
+    state.tests = [];
     delete state.end;
     state.status = "running";
   };
