@@ -233,7 +233,10 @@ export interface OpMap {
   crossEntropy: Op<2, 1, { readonly labelSmoothing: number }>;
   /** (logits, labels, gy [N]) -> gx [N, C] */
   crossEntropyGrad: Op<3, 1, { readonly labelSmoothing: number }>;
-  /** (x [N, Cin, H, W], w [Cout, Cin/groups, kh, kw], bias [Cout]?) -> [N, Cout, oh, ow]. Cross-correlation. */
+  /**
+   * (x [N, Cin, H, W], w [Cout, Cin/groups, kh, kw], bias [Cout]?) -> [N, Cout, oh, ow]. Cross-correlation. The gradient
+   * of a transposed convolution may ask for fewer rows and columns than there are windows.
+   */
   conv2d: Op<2 | 3, 1, Conv2dAttrs>;
   /** (w, gy) -> gx; the output's shape is the input's. Also the forward of a transposed convolution. */
   conv2dGradInput: Op<2, 1, Conv2dAttrs>;

@@ -368,12 +368,45 @@ describe("loadStateDict", () => {
       },
       "unexpected 7.step",
     ],
+    ["a count that is none", { counters: new Map([["0.step", -1]]) }, "0.step is -1, expected an integer >= 0"],
   ])("refuses %s and changes nothing", (_, change, message) => {
     const { o } = trained();
     const { o: target } = trained();
     const before = [...target.stateDict().tensors.values()].map(values);
     expect(() => target.loadStateDict({ ...o.stateDict(), ...change })).toThrow(message);
     expect([...target.stateDict().tensors.values()].map(values)).toEqual(before);
+  });
+
+  test.each([
+    ["sgd", { momentum: 0 }, { momentum: 0.9 }],
+    ["adam", { amsgrad: false }, { amsgrad: true }],
+    ["rmsprop", { momentum: 0, centered: false }, { momentum: 0.9, centered: true }],
+  ])("%s: options switched since the last step", (name, off, on) => {
+    const make = makers[name] as AnyMake;
+    for (const [before, after] of [
+      [off, on],
+      [on, off],
+    ] as const) {
+      const [p, q] = [param([1, 2]), param([1, 2])];
+      const [original, restored] = [p, q].map((x) => make([x], { lr: 0.1, ...before })) as [Optimizer, Optimizer];
+      for (let i = 0; i < 2; i++) original.step(() => p.square().sum()).dispose();
+      q.assign(p);
+      Object.assign(original.groups[0] as object, after);
+      restored.loadStateDict(original.stateDict());
+      for (const [x, optimizer] of [[p, original] as const, [q, restored] as const])
+        for (let i = 0; i < 2; i++) optimizer.step(() => x.square().sum()).dispose();
+      expect(values(q)).toEqual(values(p));
+      expect([...restored.stateDict().tensors.keys()]).toEqual([...original.stateDict().tensors.keys()]);
+    }
+  });
+
+  test("refuses a state that has an option's slots for some parameters only", () => {
+    const [a, b] = [param([1]), param([2])];
+    const o = sgd([a, b], { lr: 0.1, momentum: 0.9 });
+    o.step(() => a.add(b).sum()).dispose();
+    const { tensors, ...state } = o.stateDict();
+    const part = new Map([...tensors].slice(0, 1));
+    expect(() => o.loadStateDict({ ...state, tensors: part })).toThrow("missing 1.momentum_buffer");
   });
 
   test("refuses slots of another shape", () => {

@@ -177,14 +177,23 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
     });
   }
 
+  #slotNames(group: number, hyper: H): string[] {
+    return Object.keys(this.#ruleOf(group).initialSlots(hyper));
+  }
+
   stateDict(): OptimizerState {
     const tensors = new Map<string, Tensor>();
     const counters = new Map<string, number>();
-    for (const { index, state } of this.#entries.flat()) {
-      if (!state) continue;
-      counters.set(`${index}.step`, state.step);
-      for (const [slot, tensor] of Object.entries(state.slots)) tensors.set(`${index}.${slot}`, tensor);
-    }
+    this.#entries.forEach((group, g) => {
+      // Slots of an option that was switched off since the last step are not used any more.
+      const used = this.#slotNames(g, hyperOf(this.groups[g] as ParameterGroup<H>));
+      for (const { index, state } of group) {
+        if (!state) continue;
+        counters.set(`${index}.step`, state.step);
+        for (const [slot, tensor] of Object.entries(state.slots))
+          if (used.includes(slot)) tensors.set(`${index}.${slot}`, tensor);
+      }
+    });
     return {
       optimizer: this.name,
       tensors,
@@ -196,7 +205,11 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
   loadStateDict(state: OptimizerState): void {
     const hypers = this.#readGroups(state);
     const entries = this.#entries.flatMap((group, g) => {
-      const slotNames = Object.keys(this.#ruleOf(g).initialSlots(hypers[g] as H));
+      // Those of an option that was switched on after the last step: no parameter has them before the next one.
+      const always = this.#slotNames(g, this.#ruleOf(g).defaults as H);
+      const slotNames = this.#slotNames(g, hypers[g] as H).filter(
+        (slot) => always.includes(slot) || group.some(({ index }) => state.tensors.has(`${index}.${slot}`)),
+      );
       return group.map((entry) => ({ entry, slotNames }));
     });
     const problems: string[] = [];
@@ -206,6 +219,7 @@ class RuleOptimizer<H extends object> implements Optimizer<H> {
       const step = state.counters.get(`${index}.step`);
       known.add(`${index}.step`);
       if (step === undefined) return null;
+      if (!Number.isSafeInteger(step) || step < 0) problems.push(`${index}.step is ${step}, expected an integer >= 0`);
       const slots: Record<string, Tensor> = {};
       for (const slot of slotNames) {
         const name = `${index}.${slot}`;

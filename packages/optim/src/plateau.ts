@@ -23,7 +23,7 @@ export interface PlateauOptions {
 /** JSON can carry it. */
 export interface PlateauState {
   readonly lr: number;
-  /** null before the first update: JSON has no infinity. */
+  /** null before the first finite metric: JSON has no infinity. */
   readonly best: number | null;
   readonly badUpdates: number;
   readonly cooldown: number;
@@ -32,7 +32,10 @@ export interface PlateauState {
 /** torch.optim.lr_scheduler.ReduceLROnPlateau as two pure functions. */
 export interface ReduceLrOnPlateau {
   init(lr: number): PlateauState;
-  /** `lr` of the result is the rate from now on. A NaN metric is no improvement. */
+  /**
+   * `lr` of the result is the rate from now on. A metric that is not finite is no improvement, not even Infinity in
+   * "max" mode, which PyTorch would take for the best for ever.
+   */
   update(state: PlateauState, metric: number): PlateauState;
 }
 
@@ -67,7 +70,7 @@ export const reduceLrOnPlateau = ({
       return { lr, best: null, badUpdates: 0, cooldown: 0 };
     },
     update: (state, metric) => {
-      const better = !Number.isNaN(metric) && (state.best === null || improves(metric, state.best));
+      const better = Number.isFinite(metric) && (state.best === null || improves(metric, state.best));
       const cooling = state.cooldown > 0;
       const badUpdates = better || cooling ? 0 : state.badUpdates + 1;
       const next = {

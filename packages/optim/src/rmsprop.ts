@@ -13,7 +13,10 @@ export interface RmspropOptions {
   weightDecay: number;
   /** Default 0. */
   momentum: number;
-  /** Divide by the standard deviation instead of the root mean square. Default false. */
+  /**
+   * Divide by the standard deviation instead of the root mean square. That of a gradient that never changes is 0, and
+   * may round to NaN, as in PyTorch. Default false.
+   */
   centered: boolean;
 }
 

@@ -145,14 +145,16 @@ describe("schedules without golden vectors", () => {
     expect(oneCycleLr(1, { totalSteps: 4, pctStart: 0 })(3)).toBeCloseTo(4e-6, 12);
   });
 
-  test("plateau in max and abs mode, NaN metrics, minimal changes", () => {
+  test("plateau in max and abs mode, metrics that are not finite, minimal changes", () => {
     const plateau = reduceLrOnPlateau({ mode: "max", thresholdMode: "abs", threshold: 0.1, patience: 0, factor: 0.5 });
     const start = plateau.update(plateau.init(1), 0.5);
     expect(start).toEqual({ lr: 1, best: 0.5, badUpdates: 0, cooldown: 0 });
     expect(plateau.update(start, 0.7)).toMatchObject({ lr: 1, best: 0.7 });
     expect(plateau.update(start, 0.55)).toMatchObject({ lr: 0.5, best: 0.5 });
     expect(plateau.update(start, Number.NaN)).toMatchObject({ lr: 0.5, best: 0.5 });
-    expect(plateau.update(plateau.init(1), Number.NaN).best).toBeNull();
+    // JSON has neither of them.
+    for (const metric of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+      expect(plateau.update(plateau.init(1), metric)).toMatchObject({ lr: 0.5, best: null });
     const tiny = reduceLrOnPlateau({ patience: 0, factor: 0.5, eps: 0.6 });
     expect(tiny.update(tiny.update(tiny.init(1), 1), 2).lr).toBe(1);
   });

@@ -390,10 +390,19 @@ export const conv2dKernels = async (
   };
 
   const fits = ({ groups }: Conv2dAttrs): boolean => groups <= MAX_GROUPS;
+  /** tfjs works out the output's size for itself. */
+  const takesAllWindows = ({ stride, padding, dilation }: Conv2dAttrs, x: Shape, w: Shape, y: Shape): boolean =>
+    ([0, 1] as const).every((axis) => {
+      const [n, kernel, m] = [x, w, y].map((shape) => shape[2 + axis]) as [number, number, number];
+      const room =
+        n + (padding[2 * axis] as number) + (padding[2 * axis + 1] as number) - dilation[axis] * (kernel - 1);
+      return Math.floor((room - 1) / stride[axis]) + 1 === m;
+    });
 
   return {
     conv2d: {
-      supports: ({ attrs }) => fits(attrs),
+      supports: ({ inputs: [x, w], outputs: [y], attrs }) =>
+        fits(attrs) && takesAllWindows(attrs, x.shape, w.shape, y.shape),
       run: ({ inputs: [x, w, b], outputs: [y], attrs }) => {
         const [image, filter] = [layouts.image(x), filterOf(w)];
         const { groups } = attrs;

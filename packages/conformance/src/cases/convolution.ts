@@ -171,6 +171,12 @@ export const convTranspose2d = defineCases<ConvInputs, ConvTransposeOptions>({
       attrs: { stride: 2, padding: 1, outputPadding: 1 },
     },
     { name: "d2", inputs: { x: input([1, 2, 4, 3]), w: input([2, 2, 3, 2]) }, attrs: { dilation: 2 } },
+    // More rows and columns than the stride: the convolution of its gradient has room for another window.
+    {
+      name: "d3-op2x1",
+      inputs: { x: input([2, 2, 3, 4]), w: input([2, 3, 2, 3]) },
+      attrs: { dilation: 3, outputPadding: [2, 1] },
+    },
     {
       name: "g2-s3x2-p1x0",
       inputs: { x: input([2, 4, 3, 3]), w: input([4, 3, 3, 2]), bias: input([6]) },

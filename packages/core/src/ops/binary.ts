@@ -189,5 +189,8 @@ export const div: Binary = /* @__PURE__ */ binary("div");
 export const maximum: Binary = /* @__PURE__ */ binary("max");
 /** The smaller of a and b; NaN if either is. Ties share the gradient. One operand may be a number. */
 export const minimum: Binary = /* @__PURE__ */ binary("min");
-/** a to the power b; floats only; NaN for a negative a and a fractional b. One operand may be a number. */
+/**
+ * a to the power b; floats only; NaN for a negative a and a fractional b, and, as in JavaScript, for 1 to the power NaN and
+ * ±1 to the power ±Infinity (PyTorch: 1). One operand may be a number.
+ */
 export const pow: Binary = /* @__PURE__ */ binary("pow");

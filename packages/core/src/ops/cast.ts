@@ -9,7 +9,8 @@ const rule = defineOp({
 
 /**
  * Elements converted to `dtype`. Floats truncate towards zero on the way to integers, which is where a gradient ends;
- * anything becomes bool as `x != 0`. A cast to the tensor's own dtype shares its storage.
+ * what NaN and numbers outside the integers' range become depends on the backend, as in PyTorch. Anything becomes bool
+ * as `x != 0`. A cast to the tensor's own dtype shares its storage.
  */
 export const cast = (x: Tensor, dtype: DType): Tensor =>
   dtype === x.dtype ? view("cast", x, x.shape) : dispatch(rule, [x], {}, { shape: x.shape, dtype });

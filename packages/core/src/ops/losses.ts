@@ -151,13 +151,15 @@ export const smoothL1Loss = /* @__PURE__ */ scoped(
     expectAlike("smoothL1Loss", x, target, options);
     if (!(beta > 0)) throw new ArgumentError(`smoothL1Loss: beta is ${beta}, expected above 0`);
     const d = x.sub(target);
-    const size = d.abs();
-    return reduced(size.lt(beta).where(d.square().mul(0.5 / beta), size.sub(0.5 * beta)), options);
+    // c/β · (d - c/2) with c = d within ±β: no branch whose square, of an infinite d, would be NaN in the gradient.
+    const c = d.clamp({ min: -beta, max: beta });
+    return reduced(c.div(beta).mul(d.sub(c.mul(0.5))), options);
   },
 );
 
-/** -t·log σ(x) - (1-t)·log(1-σ(x)) = softplus(x) - t·x, stable for large |x|. `target` is in [0, 1]. */
+/** -t·log σ(x) - (1-t)·log(1-σ(x)) = t·softplus(-x) + (1-t)·softplus(x): nothing overflows or cancels. `target` is in [0, 1]. */
 export const bceWithLogits = /* @__PURE__ */ scoped((x: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
   expectAlike("bceWithLogits", x, target, options);
-  return reduced(x.softplus().sub(x.mul(target)), options);
+  const others = target.neg().add(1);
+  return reduced(target.mul(x.neg().softplus()).add(others.mul(x.softplus())), options);
 });

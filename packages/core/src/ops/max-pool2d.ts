@@ -92,7 +92,8 @@ const gradInput = (gy: Tensor, indices: Tensor, shape: Shape, attrs: PoolAttrs):
   dispatch(gradRule, [gy, indices], attrs, { shape, dtype: gy.dtype });
 
 /**
- * `maxPool2d` with the position of each maximum, y·W + x in its input plane (int32): the switches of unpooling.
+ * `maxPool2d` with the position of each maximum, y·W + x in its input plane (int32): the switches of unpooling. Of
+ * several NaN too it is the first (PyTorch: the last).
  *
  * @throws ShapeError, DTypeError, ArgumentError naming the argument.
  */

@@ -44,8 +44,15 @@ describe("gradients at special values", () => {
     ["softmax of far values", (x) => x.softmax().slice({ end: [1] }), [1000, 0, -1000], [0, 0, 0]],
     ["variance of equals", (x) => x.variance(), [5, 5, 5], [0, 0, 0]],
     ["smoothL1Loss at zero", (x) => ops.smoothL1Loss(x, x.zerosLike(), { reduction: "sum" }), [0, 1, -1], [0, 1, -1]],
+    [
+      "smoothL1Loss far out",
+      (x) => ops.smoothL1Loss(x, x.zerosLike(), { beta: 0.5, reduction: "sum" }),
+      [inf, -inf],
+      [1, -1],
+    ],
     ["l1Loss at zero", (x) => ops.l1Loss(x, x.zerosLike(), { reduction: "sum" }), [0, 2], [0, 1]],
     ["bceWithLogits far out", (x) => ops.bceWithLogits(x, x.zerosLike(), { reduction: "sum" }), [-1000, 1000], [0, 1]],
+    ["bceWithLogits at zero", (x) => ops.bceWithLogits(x, x.zerosLike(), { reduction: "sum" }), [0], [0.5]],
   ])("%s", async (_name, fn, at, expected) => {
     const x = vector(at);
     const { grads } = valueAndGrad(() => fn(x).sum(), [x]);
@@ -80,10 +87,14 @@ describe("gradients at special values", () => {
     expect([...((await grads[0]?.data()) ?? [])]).toEqual([1, 1, 1, 1]);
   });
 
-  test("the second derivative of elu at its kink is the left one", async () => {
+  test.each<[string, (x: Tensor) => Tensor, number]>([
+    ["elu, the left one", (x) => x.elu(), 1],
+    ["smoothL1Loss", (x) => ops.smoothL1Loss(x, x.zerosLike()), 1],
+    ["bceWithLogits", (x) => ops.bceWithLogits(x, x.zerosLike()), 0.25],
+  ])("the second derivative of %s at zero", async (_name, fn, expected) => {
     const x = vector([0]);
-    const slope = (): Tensor => valueAndGrad(() => x.elu(), [x], { createGraph: true }).grads[0] as Tensor;
-    expect(await valueAndGrad(slope, [x]).grads[0]?.toArray()).toEqual([1]);
+    const slope = (): Tensor => valueAndGrad(() => fn(x).sum(), [x], { createGraph: true }).grads[0] as Tensor;
+    expect(await valueAndGrad(slope, [x]).grads[0]?.toArray()).toEqual([expected]);
   });
 
   test("crossEntropy of certain and of impossible labels is finite", async () => {
@@ -109,6 +120,7 @@ describe("values", () => {
   test.each<[string, (x: Tensor) => Tensor, readonly number[], readonly number[]]>([
     ["elu does not overflow", (x) => x.elu(), [1000, -1000], [1000, -1]],
     ["softplus does not overflow", (x) => x.softplus(), [1000, -1000], [1000, 0]],
+    ["bceWithLogits keeps small losses", (x) => ops.bceWithLogits(x, vector([1, 0])), [50, -50], [Math.exp(-50)]],
     ["logSumExp of infinities", (x) => x.reshape([2, 2]).logSumExp(1), [-inf, -inf, inf, 0], [-inf, inf]],
     ["logSumExp shifts", (x) => x.logSumExp(), [1000, 1000], [1000 + Math.log(2)]],
     ["logSoftmax shifts", (x) => x.logSoftmax(), [0, 1000], [-1000, 0]],

@@ -57,9 +57,9 @@ const unary = (kind: UnaryKind): ((x: Tensor) => Tensor) => {
 
 /** -x */
 export const neg: (x: Tensor) => Tensor = /* @__PURE__ */ unary("neg");
-/** |x|; its gradient at 0 is 0. */
+/** |x|; its gradient is `sign`. */
 export const abs: (x: Tensor) => Tensor = /* @__PURE__ */ unary("abs");
-/** -1, 0 or 1. */
+/** -1, 0 or 1; NaN stays NaN, where PyTorch gives 0. */
 export const sign: (x: Tensor) => Tensor = /* @__PURE__ */ unary("sign");
 /** x² */
 export const square: (x: Tensor) => Tensor = /* @__PURE__ */ unary("square");
