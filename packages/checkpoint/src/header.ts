@@ -1,6 +1,7 @@
 import { CheckpointError, quote } from "./errors.js";
 import { byteLengthOf, formatShape, isSafetensorsDType } from "./host-tensor.js";
 import { jsonReader } from "./json-reader.js";
+import { memoryAccount } from "./memory.js";
 import type { TensorInfo } from "./tensor-reader.js";
 
 /** Of the reference implementation, which refuses a longer header. */
@@ -20,11 +21,30 @@ export interface Header {
   readonly metadata: Map<string, string>;
 }
 
+/** What an entry and a line of the metadata take in memory besides their texts, in bytes, about. */
+const cost = { entry: 400, metadata: 160 };
+
 /**
  * Parses the header by its own grammar.
- * @throws CheckpointError `checkpoint-corrupt`, or `checkpoint-unsupported` for a dtype
+ * @param bytes of the text in the file
+ * @param memory bytes that text and header may take
+ * @throws CheckpointError `checkpoint-corrupt`, or `checkpoint-unsupported` for a dtype, or for more memory
  */
-export const parseHeader = (text: string): Header => {
+export const parseHeader = (text: string, bytes: number, memory: number): Header => {
+  const charge = memoryAccount(
+    memory,
+    () =>
+      new CheckpointError(
+        "checkpoint-unsupported",
+        `safetensors: a header of ${bytes} bytes, too much for so few elements: it takes more memory than ${memory} bytes`,
+      ),
+  );
+  // Engines keep a text in one byte a character, or in two.
+  const width = text.length === bytes ? 1 : 2;
+  const chargeTexts = (...texts: readonly string[]): void =>
+    charge(texts.reduce((sum, s) => sum + width * s.length, 0));
+  // Itself, and the text within that is being read.
+  chargeTexts(text, text);
   const corrupt = (message: string): CheckpointError =>
     new CheckpointError("checkpoint-corrupt", `safetensors: header: ${message}`);
   const { string, counts, members, end, expectBrace } = jsonReader(text, corrupt);
@@ -60,8 +80,18 @@ export const parseHeader = (text: string): Header => {
   const metadata = new Map<string, string>();
   expectBrace();
   members("the header", (name) => {
-    if (name === metadataKey) members(metadataKey, (key) => metadata.set(key, string()));
-    else entries.set(name, entry(name));
+    if (name === metadataKey)
+      members(metadataKey, (key) => {
+        const value = string();
+        charge(cost.metadata);
+        chargeTexts(key, value);
+        metadata.set(key, value);
+      });
+    else {
+      charge(cost.entry);
+      chargeTexts(name);
+      entries.set(name, entry(name));
+    }
   });
   end();
   return { entries, metadata };

@@ -3,6 +3,8 @@ import { maxRank } from "./host-tensor.js";
 
 const loneSurrogate = /\p{Surrogate}/u;
 
+const maxDepth = 64;
+
 /** False for text with half a surrogate pair, which UTF-8 cannot hold. */
 export const isWellFormed = (text: string): boolean => !loneSurrogate.test(text);
 
@@ -15,7 +17,7 @@ export interface JsonReader {
   counts(): number[];
   /** An object: `member` reads each value. `what` names it where a key is there twice. */
   members(what: string, member: (key: string) => void): void;
-  /** Passes over any value, in a text that is known to be JSON. */
+  /** Passes over any value, of up to 64 brackets within each other, and keeps nothing of it. */
   skip(): void;
   /** Nothing but white space may follow. */
   end(): void;
@@ -97,19 +99,23 @@ export const jsonReader = (text: string, corrupt: (message: string) => Checkpoin
     expect("}");
   };
 
-  const scalar = /[^\s,:[\]{}"]+/y;
-  const skip = (): void => {
-    let depth = 0;
-    do {
-      skipSpace();
-      if (text[at] === '"') string();
-      else {
-        if (text[at] === "[" || text[at] === "{") depth++;
-        else if (text[at] === "]" || text[at] === "}") depth--;
-        scalar.lastIndex = at;
-        at += scalar.exec(text)?.[0].length ?? 1;
-      }
-    } while (depth > 0 && at < text.length);
+  const literal = /(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![^\s,\]}])/y;
+  const skip = (depth = 0): void => {
+    if (depth > maxDepth) throw unexpected(`at most ${maxDepth} brackets within each other`);
+    skipSpace();
+    if (text[at] === '"') string();
+    else if (text[at] === "{") members("an object", () => skip(depth + 1));
+    else if (take("[")) {
+      if (take("]")) return;
+      do skip(depth + 1);
+      while (take(","));
+      expect("]");
+    } else {
+      literal.lastIndex = at;
+      const found = literal.exec(text);
+      if (found === null) throw unexpected("a value of JSON");
+      at += found[0].length;
+    }
   };
 
   return {
@@ -117,7 +123,7 @@ export const jsonReader = (text: string, corrupt: (message: string) => Checkpoin
     count,
     counts,
     members,
-    skip,
+    skip: () => skip(),
     end: () => {
       skipSpace();
       if (at < text.length) throw unexpected("nothing more");

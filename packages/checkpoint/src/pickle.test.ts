@@ -73,9 +73,8 @@ describe("parsePickle", () => {
 
   test("deep nesting is no trouble", () => {
     const depth = 100_000;
-    expect(
-      read(Uint8Array.from([0x80, 2].concat(Array(depth).fill(0x5d), Array(depth - 1).fill(0x61), 0x2e))),
-    ).toHaveLength(1);
+    const nested = Uint8Array.from([0x80, 2].concat(Array(depth).fill(0x5d), Array(depth - 1).fill(0x61), 0x2e));
+    expect(parsePickle(nested, plain, { memory: 2 ** 26 })).toHaveLength(1);
   });
 
   test("names that the rules list: values, calls, states, what lies outside", () => {
@@ -156,6 +155,34 @@ describe("parsePickle", () => {
     ["memo entries", [0x4e, ...Array(many).fill(0x94)]],
   ])("a byte makes an object, but not without limit: %s", (_, opcodes) => {
     expect(() => read(Uint8Array.from([0x80, 2].concat(opcodes)))).toThrow("takes more memory than");
+  });
+
+  test("memory is a number of bytes, by default 8 MiB and a quarter of the pickle", () => {
+    const dicts = pickle(...Array(1000).fill(0x7d));
+    expect(read(dicts)).toEqual(new Map());
+    expect(() => parsePickle(dicts, plain, { memory: 200_000 })).toThrow("takes more memory than 200000 bytes");
+    expect(() => parsePickle(pickle(...unicode("x".repeat(60_000))), plain, { memory: 100_000 })).toThrow("memory");
+  });
+
+  test("a memo may have gaps, as writers other than Python's leave them", () => {
+    // 5 at 7, 6 at 0, MEMOIZE 7 at 2, which is how many there are; then a tuple of 7, 0 and 2.
+    const memos = [0x4b, 5, 0x71, 7, 0x4b, 6, 0x71, 0, 0x4b, 7, 0x94, 0x68, 7, 0x68, 0, 0x68, 2, 0x87];
+    expect(read(pickle(...memos))).toEqual([5, 6, 7]);
+    expect(() => read(pickle(...memos, 0x68, 1))).toThrow("memo 1 is asked for before it is set");
+    // What is set again is what it was set to last.
+    expect(read(pickle(0x4e, 0x71, 0, 0x4b, 9, 0x71, 0, 0x68, 0))).toBe(9);
+  });
+
+  test("integers of every length", () => {
+    for (const [bytes, value] of [
+      [[], 0],
+      [[0xff], -1],
+      [[0x80, 0], 128],
+      [[0, 0, 0, 0, 0, 0, 0x20, 0], 2n ** 53n],
+      [Array(255).fill(0xff), -1],
+      [[...Array(254).fill(0), 0x40], 2n ** 2038n],
+    ] as const)
+      expect(read(pickle(0x8a, bytes.length, ...bytes))).toBe(value);
   });
 
   test("a long key of bytes, which each use would copy", () => {

@@ -3,6 +3,7 @@
  * machine has the opcodes that build values, and knows the few names that its caller lists. Nothing is ever imported.
  */
 import { CheckpointError, type CheckpointErrorCode, quote } from "./errors.js";
+import { memoryAccount, memoryFor } from "./memory.js";
 
 /** A listed name as a value, such as `torch.float32`: a text, not the thing. */
 export class PickledName {
@@ -48,16 +49,26 @@ export interface PickleRules<X> {
 const mark = Symbol("mark");
 type Item<X> = Pickled<X> | typeof mark;
 
-/**
- * Memory that what a pickle makes may take: a byte of it makes an empty dict, which takes some two hundred. A tensor of a
- * checkpoint takes up to 25 times what its pickle has.
- */
-const memoryOf = (pickleBytes: number): number => 2 ** 24 + 32 * pickleBytes;
-
-/** What an object takes in JavaScript engines, in bytes, about. */
-const cost = { dict: 200, list: 50, tuple: 60, element: 12, entry: 64, view: 120, text: 40, made: 300, name: 100 };
+/** What an object takes in JavaScript engines, in bytes, about; the arrays and tables that grow included. */
+const cost = {
+  dict: 200,
+  entry: 72,
+  list: 190,
+  /** Of a list, as it grows, and of the memo. */
+  element: 16,
+  tuple: 48,
+  member: 8,
+  /** A place on the stack, and a float in it. */
+  place: 44,
+  view: 120,
+  text: 40,
+  name: 100,
+  /** Whatever a rule makes. */
+  made: 160,
+};
 
 const maxByteKey = 256;
+const maxNameBytes = 256;
 
 const latin1 = (bytes: Uint8Array): string => {
   let text = "";
@@ -67,9 +78,8 @@ const latin1 = (bytes: Uint8Array): string => {
 
 /** Little-endian two's complement. */
 const toInteger = (bytes: Uint8Array): number | bigint => {
-  let value = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i] as number);
-  value = BigInt.asIntN(bytes.length * 8, value);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).reverse();
+  const value = BigInt.asIntN(bytes.length * 8, BigInt(`0x${hex.join("") || "0"}`));
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 };
 
@@ -80,18 +90,23 @@ class Machine<X> {
   /** Where the opcode that is being run begins, and its name once it is known: for messages. */
   private begin = 0;
   private opcode: Opcode | undefined;
-  private memory: number;
+  private readonly charge: (bytes: number) => void;
   private highest = 0;
   private readonly stack: Item<X>[] = [];
-  private readonly memo = new Map<number, Pickled<X>>();
+  /** Python numbers what it remembers from 0; other writers leave gaps. */
+  private readonly memo: Pickled<X>[] = [];
+  private readonly beyondGap = new Map<number, Pickled<X>>();
   private result: { readonly value: Pickled<X> } | undefined;
 
   constructor(
     private readonly bytes: Uint8Array,
     private readonly rules: PickleRules<X>,
+    memory: number,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.memory = memoryOf(bytes.length);
+    this.charge = memoryAccount(memory, () =>
+      this.fail(`takes more memory than ${memory} bytes, which no checkpoint does`, "checkpoint-unsupported"),
+    );
   }
 
   run(): Pickled<X> {
@@ -141,25 +156,17 @@ class Machine<X> {
   }
   line(): string {
     const end = this.bytes.indexOf(0x0a, this.at);
-    if (end < 0) throw this.fail("line has no end");
+    if (end < 0 || end - this.at > maxNameBytes) throw this.fail("name has no end");
     const text = latin1(this.take(end - this.at));
     this.at++;
     return text;
   }
 
-  private charge(bytes: number): void {
-    this.memory -= bytes;
-    if (this.memory < 0)
-      throw this.fail(
-        `takes more memory than ${memoryOf(this.bytes.length)} bytes, which no checkpoint does`,
-        "checkpoint-unsupported",
-      );
-  }
   push(item: Item<X>): void {
     this.stack.push(item);
     if (this.stack.length <= this.highest) return;
     this.highest++;
-    this.charge(cost.element);
+    this.charge(cost.place);
   }
   pushObject(item: Pickled<X>, bytes: number): void {
     this.charge(bytes);
@@ -167,6 +174,9 @@ class Machine<X> {
   }
   pushView(bytes: Uint8Array): void {
     this.pushObject(bytes, cost.view);
+  }
+  pushInteger(bytes: Uint8Array): void {
+    this.pushObject(toInteger(bytes), cost.text + bytes.length);
   }
   pop(): Pickled<X> {
     const item = this.stack.pop();
@@ -192,14 +202,20 @@ class Machine<X> {
     return items;
   }
   pushTuple(items: readonly Pickled<X>[]): void {
-    this.pushObject(Object.freeze(items), cost.tuple + items.length * cost.element);
+    this.pushObject(Object.freeze(items), cost.tuple + items.length * cost.member);
   }
-  remember(index: number = this.memo.size): void {
-    this.charge(cost.entry);
-    this.memo.set(index, this.top());
+  remember(index: number = this.memo.length + this.beyondGap.size): void {
+    const item = this.top();
+    if (index <= this.memo.length) {
+      this.charge(cost.element);
+      this.memo[index] = item;
+    } else {
+      this.charge(cost.entry);
+      this.beyondGap.set(index, item);
+    }
   }
   recall(index: number): void {
-    const item = this.memo.get(index);
+    const item = index < this.memo.length ? this.memo[index] : this.beyondGap.get(index);
     if (item === undefined) throw this.fail(`memo ${index} is asked for before it is set`);
     this.push(item);
   }
@@ -212,13 +228,14 @@ class Machine<X> {
     this.result = { value: this.pop() };
   }
   pushText(bytes: Uint8Array): void {
+    this.charge(cost.text + 2 * bytes.length);
     let text: string;
     try {
       text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     } catch {
       throw this.fail("text is not UTF-8");
     }
-    this.pushObject(text, cost.text + 2 * text.length);
+    this.push(text);
   }
   popTwoStrings(): [string, string] {
     const [first, second] = this.popMany(2);
@@ -242,7 +259,10 @@ class Machine<X> {
   }
   private keyOf(key: Pickled<X>): PickledKey {
     // Each use of the key makes the text anew.
-    if (key instanceof Uint8Array && key.length <= maxByteKey) return latin1(key);
+    if (key instanceof Uint8Array && key.length <= maxByteKey) {
+      this.charge(cost.text + key.length);
+      return latin1(key);
+    }
     if (key === null || (typeof key !== "object" && typeof key !== "function")) return key as PickledKey;
     throw this.fail("dict key is neither text nor number nor short bytes", "checkpoint-unsupported");
   }
@@ -259,7 +279,8 @@ class Machine<X> {
     if (!Array.isArray(args) || !Object.isFrozen(args)) throw this.fail("arguments of a call are no tuple");
     const call = this.rules.names.get(callee.name);
     if (call === undefined) throw this.fail(`${callee.name} is called, expected it as a value only`);
-    this.pushObject(call(args, this.fail), cost.made);
+    const made = call(args, this.fail);
+    this.pushObject(made, made instanceof Map ? cost.dict : cost.made + (made instanceof Uint8Array ? made.length : 0));
   }
   build(): void {
     const state = this.pop();
@@ -298,7 +319,7 @@ const opcodes: readonly (Opcode | undefined)[] = /* @__PURE__ */ tableOf([
   [0x4a, { name: "BININT", run: (m) => m.push(m.int32()) }],
   [0x4b, { name: "BININT1", run: (m) => m.push(m.uint8()) }],
   [0x4d, { name: "BININT2", run: (m) => m.push(m.uint16()) }],
-  [0x8a, { name: "LONG1", run: (m) => m.pushObject(toInteger(m.take(m.uint8())), cost.view) }],
+  [0x8a, { name: "LONG1", run: (m) => m.pushInteger(m.take(m.uint8())) }],
   [0x47, { name: "BINFLOAT", run: (m) => m.push(m.float64()) }],
   [0x55, { name: "SHORT_BINSTRING", run: (m) => m.pushView(m.take(m.uint8())) }],
   // The length is signed in Python; a negative one is longer than any file here.
@@ -333,7 +354,11 @@ const opcodes: readonly (Opcode | undefined)[] = /* @__PURE__ */ tableOf([
 /**
  * Reads a pickle of protocol 2 to 4 that holds nothing but dict, list, tuple, str, bytes, int (up to 255 bytes), float,
  * bool, None and what `rules` name. Bytes are views of `bytes`. No name is looked up and nothing is called but `rules`.
- * @throws CheckpointError `checkpoint-unsupported` for any other opcode or name, `checkpoint-corrupt`
+ * @param memory bytes that the objects may take together; default 8 MiB and a quarter of the pickle
+ * @throws CheckpointError `checkpoint-unsupported` for any other opcode or name or more memory, `checkpoint-corrupt`
  */
-export const parsePickle = <X = never>(bytes: Uint8Array, rules: PickleRules<X>): Pickled<X> =>
-  new Machine(bytes, rules).run();
+export const parsePickle = <X = never>(
+  bytes: Uint8Array,
+  rules: PickleRules<X>,
+  { memory = memoryFor(bytes.length) }: { readonly memory?: number | undefined } = {},
+): Pickled<X> => new Machine(bytes, rules, memory).run();

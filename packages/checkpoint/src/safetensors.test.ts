@@ -147,6 +147,13 @@ describe("encodeSafetensors", () => {
       [],
       { k: "x".repeat(1e8) },
     ],
+    [
+      "a header that could not be read again",
+      ArgumentError,
+      /could not be read again: .*too much for so few elements/,
+      [["a", f32([1], 1)]],
+      { k: "x".repeat(3e6) },
+    ],
   ];
   test.each([...refused])("refuses %s", (_, type, message, tensors, metadata) => {
     const encode = () => encodeSafetensors(tensors, metadata);
@@ -301,6 +308,27 @@ describe("decodeSafetensors", () => {
       /header has 4294967/,
     ],
     ["a header beyond 100 MB, all there", fileOf(new Uint8Array(100_000_001)), /at most 100000000/],
+    [
+      "a header far larger than its elements",
+      fileOf(`{${x}${" ".repeat(9e6)}}`, four),
+      /header has 90000\d\d bytes, expected at most 8388609/,
+      "checkpoint-unsupported",
+    ],
+    [
+      "entries beyond what its elements bear out",
+      fileOf(
+        `{${Array.from({ length: 20_000 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},`).join("")}${x}}`,
+        four,
+      ),
+      /too much for so few elements/,
+      "checkpoint-unsupported",
+    ],
+    [
+      "metadata beyond what its elements bear out",
+      fileOf(`{"__metadata__":{"a":"${"x".repeat(3e6)}"},${x}}`, four),
+      /too much for so few elements/,
+      "checkpoint-unsupported",
+    ],
     ["a header cut short", withLength(40n, fileOf(`{${x}}`, four)), /header/],
     // Encoding
     ["bytes that are no UTF-8", fileOf(latin1(`{"\xe4":1}`)), /not UTF-8/],

@@ -16,6 +16,7 @@ import {
   uniqueEntries,
 } from "./host-tensor.js";
 import { isWellFormed } from "./json-reader.js";
+import { memoryFor } from "./memory.js";
 import type { TensorInfo, TensorReader } from "./tensor-reader.js";
 
 /** Free text in the header, by key. */
@@ -103,6 +104,11 @@ const headerOf = (
   const length = Math.ceil(text.length / 8) * 8;
   if (length > maxHeaderLength)
     throw new ArgumentError(`safetensors: the header has ${length} bytes, expected at most ${maxHeaderLength}`);
+  try {
+    parseHeader(json, text.length, memoryFor(end));
+  } catch (cause) {
+    throw new ArgumentError(`these tensors could not be read again: ${(cause as Error).message}`);
+  }
   const header = new Uint8Array(prefixLength + length).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(text, prefixLength);
@@ -118,7 +124,8 @@ const headerOf = (
  * at a multiple of its element size and a reader needs no copy.
  *
  * @throws ArgumentError for a name that is there twice, is `__metadata__` or cannot be UTF-8, for metadata other than
- * strings, a BOOL other than 0 or 1, or a header of more than 100 MB; DTypeError for an unknown dtype or data that does
+ * strings, a BOOL other than 0 or 1, or a header of more than 100 MB or too large to be read again (see
+ * `decodeSafetensors`); DTypeError for an unknown dtype or data that does
  * not carry it; ShapeError for a shape of another size
  */
 export const safetensorsChunks = (
@@ -202,12 +209,18 @@ export const headerLengthOf = (prefix: Uint8Array, fileLength: number): number =
     throw corrupt(
       `the header has ${length} bytes, expected at most ${maxHeaderLength} and no more than the file, which has ${fileLength}`,
     );
+  const limit = memoryFor(fileLength - prefixLength - Number(length));
+  if (length > limit)
+    throw new CheckpointError(
+      "checkpoint-unsupported",
+      `safetensors: the header has ${length} bytes, expected at most ${limit} in a file of ${fileLength}`,
+    );
   return Number(length);
 };
 
 /** The header before `dataLength` bytes of elements. @throws CheckpointError as `decodeSafetensors` */
 export const decodeHeader = (bytes: Uint8Array, dataLength: number): Header => {
-  const header = parseHeader(decodeUtf8(bytes));
+  const header = parseHeader(decodeUtf8(bytes), bytes.length, memoryFor(dataLength));
   expectTiled(header.entries, dataLength);
   return header;
 };
@@ -227,6 +240,12 @@ export const decodeTensor = (name: string, { dtype, shape }: TensorInfo, bytes: 
   return tensor;
 };
 
+/** Those whose elements are `bytes` together. @throws CheckpointError as `decodeTensor` */
+export const decodeTensors = (entries: ReadonlyMap<string, TensorEntry>, bytes: Uint8Array): Map<string, HostTensor> =>
+  new Map(
+    [...entries].map(([name, entry]) => [name, decodeTensor(name, entry, bytes.subarray(entry.begin, entry.end))]),
+  );
+
 /**
  * Reads a file. The tensors' data are views of `bytes`, except those that do not start at a multiple of their element
  * size in its buffer, which are copies; there are none in a file that this package wrote.
@@ -236,13 +255,10 @@ export const decodeTensor = (name: string, { dtype, shape }: TensorInfo, bytes: 
  * trailer; metadata are strings; a BOOL is 0 or 1. Floats may be anything, NaN included.
  *
  * @throws CheckpointError `checkpoint-corrupt`, or `checkpoint-unsupported` for a dtype that is none of
- * `SafetensorsDType`
+ * `SafetensorsDType`, or a header that takes more memory than 8 MiB and a quarter of the elements
  */
 export const decodeSafetensors = (bytes: Uint8Array): Safetensors => {
   const dataStart = prefixLength + headerLengthOf(bytes.subarray(0, prefixLength), bytes.length);
   const { entries, metadata } = decodeHeader(bytes.subarray(prefixLength, dataStart), bytes.length - dataStart);
-  const tensors = new Map<string, HostTensor>();
-  for (const [name, entry] of entries)
-    tensors.set(name, decodeTensor(name, entry, bytes.subarray(dataStart + entry.begin, dataStart + entry.end)));
-  return { tensors, metadata };
+  return { tensors: decodeTensors(entries, bytes.subarray(dataStart)), metadata };
 };

@@ -24,11 +24,10 @@ export const parseShardIndex = (bytes: Uint8Array): Map<string, string> => {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    JSON.parse(text);
   } catch (cause) {
-    throw new CheckpointError("checkpoint-corrupt", "safetensors index: it is not JSON", { cause });
+    throw new CheckpointError("checkpoint-corrupt", "safetensors index: it is not UTF-8", { cause });
   }
-  const { string, members, skip } = jsonReader(text, corrupt);
+  const { string, members, skip, end } = jsonReader(text, corrupt);
   let files: Map<string, string> | undefined;
   members("the index", (key) => {
     if (key !== "weight_map") {
@@ -43,6 +42,7 @@ export const parseShardIndex = (bytes: Uint8Array): Map<string, string> => {
     });
     files = map;
   });
+  end();
   if (files === undefined) throw corrupt("it has no weight_map");
   return files;
 };

@@ -12,6 +12,7 @@ import {
   maxRank,
   type SafetensorsDType,
 } from "./host-tensor.js";
+import { memoryFor } from "./memory.js";
 import {
   type PickleCall,
   type Pickled,
@@ -110,14 +111,17 @@ const expectWithin = ({ storage, dtype, shape, stride, offset }: StridedView, fa
 
 /**
  * The value in a pickle of `torch.save`. The tensors in it are still empty; `views` says where their elements are.
+ * @param fileBytes of the file with the pickle in it, which bound the memory that its objects may take
  * @throws CheckpointError `checkpoint-unsupported` for anything but plain data and dense tensors, `checkpoint-corrupt`
  */
 export const parseTorchPickle = (
   bytes: Uint8Array,
+  fileBytes: number,
 ): { readonly value: TorchValue; readonly views: ReadonlyMap<HostTensor, StridedView> } => {
   const views = new Map<HostTensor, StridedView>();
   const storages = new Map<string, TorchStorage>();
-  let encodedBytes = 0;
+  /** Shared by the tensors of a dtype until they get their own. */
+  const empty = new Map<SafetensorsDType, HostTensor["data"]>();
 
   const makeTensor = (
     [storage, offset, shape, stride, , hooks]: readonly Value[],
@@ -138,7 +142,9 @@ export const parseTorchPickle = (
       offset,
     };
     expectWithin(view, fail);
-    const tensor = { dtype, shape: view.shape, data: new carriers[dtype](new ArrayBuffer(0), 0, 0) } as HostTensor;
+    const data = empty.get(dtype) ?? new carriers[dtype](new ArrayBuffer(0), 0, 0);
+    empty.set(dtype, data);
+    const tensor = { dtype, shape: view.shape, data } as HostTensor;
     views.set(tensor, view);
     return tensor;
   };
@@ -166,8 +172,6 @@ export const parseTorchPickle = (
     // How protocol 2 writes bytes.
     "_codecs.encode": ([text, encoding], fail) => {
       if (typeof text !== "string" || encoding !== "latin1") throw fail("text is not encoded as latin1");
-      encodedBytes += text.length;
-      if (encodedBytes > bytes.length) throw fail("more bytes than the pickle has are made of its texts");
       const encoded = new Uint8Array(text.length);
       for (let i = 0; i < text.length; i++) {
         const code = text.charCodeAt(i);
@@ -210,7 +214,7 @@ export const parseTorchPickle = (
         throw fail("a state is given to something that is no state dict", "checkpoint-unsupported");
     },
   };
-  return { value: parsePickle(bytes, rules), views };
+  return { value: parsePickle(bytes, rules, { memory: memoryFor(fileBytes - bytes.length) }), views };
 };
 
 const isContiguous = ({ shape, stride }: StridedView): boolean => {

@@ -1,6 +1,6 @@
 /**
- * A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012; and
- * the one-tower form of A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, in the
+ * A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012,
+ * section 3.5; and the one-tower form of A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, in the
  * widths that torchvision has.
  */
 import {

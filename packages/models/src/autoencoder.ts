@@ -1,6 +1,6 @@
 /**
  * Convolutional autoencoders: J. Masci et al., "Stacked Convolutional Auto-Encoders for Hierarchical Feature
- * Extraction", ICANN 2011. Unpooling by switches: M. Zeiler, G. Taylor, R. Fergus, ICCV 2011. Transposed convolutions
+ * Extraction", ICANN 2011, section 3. Unpooling by switches: M. Zeiler, G. Taylor, R. Fergus, ICCV 2011. Transposed convolutions
  * in its place: V. Dumoulin, F. Visin, arXiv 1603.07285, section 4.
  */
 import { ArgumentError, type Tensor } from "@striate/core";

@@ -1,4 +1,7 @@
-/** A network that learns which feature maps to combine: J. Bouvrie, "Notes on Convolutional Neural Networks", 2006. */
+/**
+ * A network that learns which feature maps to combine: J. Bouvrie, "Notes on Convolutional Neural Networks", 2006,
+ * section 3.3.
+ */
 import { ArgumentError, scope, type Tensor } from "@striate/core";
 import {
   combinedConv2d,

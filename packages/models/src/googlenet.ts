@@ -1,4 +1,4 @@
-/** C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, table 1, as published and as torchvision has it. */
+/** C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 5, as published and as torchvision has it. */
 import { concat, type Tensor } from "@striate/core";
 import {
   adaptiveAvgPool2d,
@@ -35,7 +35,7 @@ interface Form {
   readonly dropout: number;
 }
 
-/** #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj: the table's columns. */
+/** #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj: the columns of table 1. */
 type Widths = readonly [number, number, number, number, number, number];
 
 const inceptions = {

@@ -1,4 +1,7 @@
-/** LeNet-5 in its modern form: ReLU, max pooling, full connections, softmax. `lenet5Of1998` is what was published. */
+/**
+ * LeNet-5 in its modern form: ReLU, max pooling, full connections, softmax. What was published (Y. LeCun, L. Bottou,
+ * Y. Bengio, P. Haffner, Proceedings of the IEEE 86(11), 1998, section II.B) is `lenet5Of1998`.
+ */
 import { ArgumentError } from "@striate/core";
 import { conv2d, flatten, init, type Layer, linear, maxPool2d, relu, sequential } from "@striate/nn";
 

@@ -1,7 +1,7 @@
 /** The networks by name. */
 import { ArgumentError, type Tensor } from "@striate/core";
 import { build, type Context, type Layer, type Module, type Output } from "@striate/nn";
-import { closest } from "fastest-levenshtein";
+import { closest, distance } from "fastest-levenshtein";
 import { alexnet, alexnet2012 } from "./alexnet.js";
 import { ann } from "./ann.js";
 import { transposedAutoencoder, unpoolingAutoencoder } from "./autoencoder.js";
@@ -236,13 +236,16 @@ export type ModelForward<N extends ModelName = ModelName> = ReturnType<ReturnTyp
 /** In the order of the table. */
 export const modelNames = /* @__PURE__ */ Object.keys(models) as readonly ModelName[];
 
-/** @throws ArgumentError, with the nearest name, unless there is a network of that name. */
+/** A slip of the pen, not another network. */
+const mostEdits = 3;
+
+/** @throws ArgumentError, with the nearest name if one is near, unless there is a network of that name. */
 export const expectModelName = (name: string): ModelName => {
   if (Object.hasOwn(models, name)) return name as ModelName;
-  const nearest = closest(name.toLowerCase(), modelNames);
-  throw new ArgumentError(
-    `there is no network ${JSON.stringify(name)}; did you mean ${nearest}? There are ${modelNames.join(", ")}`,
-  );
+  const given = name.toLowerCase();
+  const nearest = closest(given, modelNames);
+  const hint = distance(given, nearest) <= mostEdits ? `did you mean ${nearest}? There` : "there";
+  throw new ArgumentError(`there is no network ${JSON.stringify(name)}; ${hint} are ${modelNames.join(", ")}`);
 };
 
 /**

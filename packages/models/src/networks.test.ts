@@ -63,6 +63,9 @@ describe("names", () => {
     expect(() => expectModelName("Resnet81")).toThrow(
       /^there is no network "Resnet81"; did you mean resnet\d+\? .* ann, /,
     );
+    expect(() => createModel("transformer" as ModelName, {}, { backend, seed: 0 })).toThrow(
+      /^there is no network "transformer"; there are ann, /,
+    );
     expect(() => createModel("vgg16bn" as ModelName, {}, { backend, seed: 0 })).toThrow(/did you mean vgg16_bn\?/);
     expect(() => expectModelName("toString")).toThrow(/there is no network "toString"/);
     expect(modelNames.map(expectModelName)).toEqual(modelNames);

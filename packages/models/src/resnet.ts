@@ -1,6 +1,6 @@
 /**
- * K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016. Names and initial values are
- * torchvision's.
+ * K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, sections 3.3
+ * and 4.1; for CIFAR, section 4.2. Names and initial values are torchvision's.
  */
 import {
   adaptiveAvgPool2d,

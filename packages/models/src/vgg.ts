@@ -1,6 +1,6 @@
 /**
- * K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, table 1. Names
- * and initial values are torchvision's; the letters are the table's columns.
+ * K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, section
+ * 2.1. Names and initial values are torchvision's; the letters are the columns of table 1.
  */
 import {
   adaptiveAvgPool2d,

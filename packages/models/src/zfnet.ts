@@ -1,4 +1,4 @@
-/** M. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, figure 3. */
+/** M. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 3, figure 3. */
 import { conv2d, type InitOptions, identity, init, type Layer, maxPool2d, relu } from "@striate/nn";
 import { type AlexNetOptions, krizhevskyNorm } from "./alexnet.js";
 import { dropoutFirst, featuresClassifier } from "./features-classifier.js";

@@ -27,12 +27,12 @@ export {
   type Definition,
   type EntryObserver,
   type Forward,
+  type IncompatibleKeys,
   type Interceptor,
   type Layer,
   type Module,
   type Observer,
   type StateDict,
-  type StateDifference,
   type UnaryForward,
 } from "./module.js";
 export {

@@ -76,8 +76,8 @@ export type Interceptor = (name: string, output: unknown) => Tensor | undefined;
 
 export type StateDict = Map<string, Tensor>;
 
-/** Names in which a state and a module differ. */
-export interface StateDifference {
+/** Names that a module and a state do not have in common: what PyTorch's `load_state_dict` returns. */
+export interface IncompatibleKeys {
   /** In the module, not in the state. */
   readonly missing: readonly string[];
   /** In the state, not in the module. */
@@ -110,7 +110,7 @@ export interface Module<F extends Forward = UnaryForward> {
    *
    * @throws ArgumentError listing everything that does not fit; nothing is changed then.
    */
-  loadStateDict(state: Iterable<readonly [string, Tensor]>, options?: { readonly strict?: boolean }): StateDifference;
+  loadStateDict(state: Iterable<readonly [string, Tensor]>, options?: { readonly strict?: boolean }): IncompatibleKeys;
   /** Host counters, as dropout's: with parameters and buffers they are all that a checkpoint needs. */
   counters(): Map<string, number>;
   /** @throws ArgumentError unless names are exactly `counters()`' and values counts; nothing is changed then. */

@@ -1,47 +1,58 @@
-import { ArgumentError, noGrad, ShapeError, type Tensor, tensor } from "@striate/core";
+import { ArgumentError, noGrad, ShapeError, scope, type Tensor, tensor } from "@striate/core";
 import { evaluating, logitsOf } from "@striate/nn";
 import type { Classifier } from "./layers.js";
 
-/** The classes that shall be explained, one an image: as given, or what the network takes each image for. */
-const expectClasses = async (
-  op: string,
-  logits: Tensor,
-  given: readonly number[] | undefined,
-): Promise<readonly number[]> => {
-  const [count, classes] = logits.shape as readonly [number, number];
+/** @throws ShapeError */
+const expectLogits = (op: string, logits: Tensor): void => {
   if (logits.rank !== 2)
     throw new ShapeError(`${op}: the network returns [${logits.shape.join(", ")}], expected logits [N, classes]`);
-  if (!given) {
-    const predicted = noGrad(() => logits.argmax(1));
-    try {
-      return [...(await predicted.data())];
-    } finally {
-      predicted.dispose();
-    }
-  }
-  if (given.length !== count) throw new ArgumentError(`${op}: ${given.length} classes for ${count} images`);
-  const wrong = given.find((label) => !(Number.isInteger(label) && label >= 0 && label < classes));
-  if (wrong !== undefined) throw new ArgumentError(`${op}: class ${wrong} is none of the ${classes}`);
-  return given;
 };
 
-/** The classes to explain, chosen by a forward pass of their own if need be. */
+/**
+ * The classes to explain, one an image: as given, or what the network takes each image for, by a forward pass of their
+ * own. Whether those given are classes only `expectClasses` can tell, from the first logits that there are.
+ */
 export const classesOf = async (
   op: string,
   net: Classifier,
   images: Tensor,
   given?: readonly number[],
 ): Promise<readonly number[]> => {
-  const logits = evaluating(net, () => noGrad(() => logitsOf(net.forward(images))));
+  if (given) {
+    const count = images.shape[0] as number;
+    if (given.length !== count) throw new ArgumentError(`${op}: ${given.length} classes for ${count} images`);
+    return given;
+  }
+  const predicted = evaluating(net, () =>
+    noGrad(() =>
+      scope(() => {
+        const logits = logitsOf(net.forward(images));
+        expectLogits(op, logits);
+        return logits.argmax(1);
+      }),
+    ),
+  );
   try {
-    return await expectClasses(op, logits, given);
+    return [...(await predicted.data())];
   } finally {
-    logits.dispose();
+    predicted.dispose();
   }
 };
 
-/** Sum over the batch of each image's logit: its gradient is every image's own, for in evaluation they do not meet. */
-export const chosenLogits = (logits: Tensor, classes: readonly number[]): Tensor => {
+/** @throws ShapeError unless these are logits, ArgumentError for a class that they do not have */
+export const expectClasses = (op: string, logits: Tensor, classes: readonly number[]): void => {
+  expectLogits(op, logits);
+  const count = logits.shape[1] as number;
+  const wrong = classes.find((label) => !(Number.isInteger(label) && label >= 0 && label < count));
+  if (wrong !== undefined) throw new ArgumentError(`${op}: class ${wrong} is none of the ${count}`);
+};
+
+/**
+ * Sum over the batch of each image's logit: its gradient is every image's own, for in evaluation they do not meet.
+ * @throws as `expectClasses`
+ */
+export const chosenLogits = (op: string, logits: Tensor, classes: readonly number[]): Tensor => {
+  expectClasses(op, logits, classes);
   const mask = new Float32Array(logits.size);
   classes.forEach((label, i) => {
     mask[i * (logits.shape[1] as number) + label] = 1;

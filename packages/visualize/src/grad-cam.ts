@@ -33,7 +33,7 @@ export const gradCam = async (
     );
     try {
       const { value, grads } = evaluating(net, () =>
-        valueAndGrad(() => chosenLogits(logitsOf(net.forward(images)), classes), [maps]),
+        valueAndGrad(() => chosenLogits("gradCam", logitsOf(net.forward(images)), classes), [maps]),
       );
       value.dispose();
       const gradient = grads[0] as Tensor;

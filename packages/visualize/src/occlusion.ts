@@ -1,6 +1,6 @@
 import { ArgumentError, noGrad, ShapeError, scope, type Tensor, tensor } from "@striate/core";
 import { evaluating, logitsOf } from "@striate/nn";
-import { classesOf } from "./classes.js";
+import { classesOf, expectClasses } from "./classes.js";
 import type { Classifier } from "./layers.js";
 
 export interface OcclusionOptions {
@@ -57,7 +57,13 @@ export const occlusion = async (net: Classifier, images: Tensor, options: Occlus
   for (const top of rows)
     for (const left of columns) {
       const probabilities = evaluating(net, () =>
-        noGrad(() => scope(() => logitsOf(net.forward(hide(top, left))).softmax(1))),
+        noGrad(() =>
+          scope(() => {
+            const logits = logitsOf(net.forward(hide(top, left)));
+            expectClasses("occlusion", logits, classes);
+            return logits.softmax(1);
+          }),
+        ),
       );
       try {
         const values = await probabilities.data();

@@ -25,7 +25,7 @@ export const inputGradient = async (
   const rules = reluRulesOf("inputGradient", rule);
   const classes = await classesOf("inputGradient", net, images, given);
   const { value, grads } = evaluating(net, () =>
-    valueAndGrad(() => chosenLogits(logitsOf(net.forward(images)), classes), [images], { rules }),
+    valueAndGrad(() => chosenLogits("inputGradient", logitsOf(net.forward(images)), classes), [images], { rules }),
   );
   value.dispose();
   return grads[0] as Tensor;

@@ -235,6 +235,47 @@ describe("gradCam", () => {
   });
 });
 
+describe("classes to explain", () => {
+  type Explain = (net: Module, images: Tensor, classes?: readonly number[]) => Promise<Tensor>;
+  const tools: readonly (readonly [op: string, explain: Explain, passes: number])[] = [
+    ["inputGradient", (n, x, classes) => inputGradient(n, x, { classes }), 1],
+    ["gradCam", (n, x, classes) => gradCam(n, x, "5", { classes }), 2],
+    ["occlusion", (n, x, classes) => occlusion(n, x, { size: 8, classes }), 1],
+  ];
+
+  test.each(tools)("%s runs the network once more only where it has to choose them", async (_, explain, passes) => {
+    let runs = 0;
+    const stop = net.observe((name) => {
+      if (name === "8") runs++;
+    });
+    (await explain(net, images, [0, 5])).dispose();
+    expect(runs).toBe(passes);
+    (await explain(net, images)).dispose();
+    expect(runs).toBe(2 * passes + 1);
+    stop();
+  });
+
+  test.each(tools)("%s refuses those that do not fit, and leaves nothing", async (op, explain) => {
+    await expect(explain(net, images, [0])).rejects.toThrow(new ArgumentError(`${op}: 1 classes for 2 images`));
+    for (const wrong of [6, -1, 0.5, Number.NaN])
+      await expect(explain(net, images, [0, wrong])).rejects.toThrow(
+        new ArgumentError(`${op}: class ${wrong} is none of the 6`),
+      );
+    await expect(explain(net, images, [])).rejects.toThrow(ArgumentError);
+  });
+
+  test.each(tools)("%s refuses a network without logits", async (op, explain) => {
+    const maps = build(sequential([conv2d(3, 4, 3), relu(), relu(), relu(), relu(), relu()]), { backend, seed: 1 });
+    const float = images.cast("float32");
+    for (const classes of [undefined, [0, 0]])
+      await expect(explain(maps, float, classes)).rejects.toThrow(
+        new ShapeError(`${op}: the network returns [2, 4, 6, 6], expected logits [N, classes]`),
+      );
+    float.dispose();
+    maps.dispose();
+  });
+});
+
 describe("occlusion", () => {
   test("covers the image, and hides nothing where the square shows what is there", async () => {
     const flat = images.zerosLike();

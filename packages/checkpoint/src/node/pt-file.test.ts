@@ -286,10 +286,10 @@ describe("loadPt", () => {
 
   test("a text that is encoded again and again", async () => {
     const again = [...global("_codecs", "encode"), 0x68, 0, 0x52];
-    const latin = tuple(unicode("x".repeat(1000)), unicode("latin1"));
-    const list = [...latin, 0x71, 0, 0x5d, 0x28, ...Array(100).fill(again).flat(), 0x65];
+    const latin = tuple(unicode("x".repeat(10_000)), unicode("latin1"));
+    const list = [...latin, 0x71, 0, 0x5d, 0x28, ...Array(1000).fill(again).flat(), 0x65];
     await write(archive(Uint8Array.from([0x80, 2, ...list, 0x2e])));
-    await expect(loadPt(path)).rejects.toThrow("more bytes than the pickle has");
+    await expect(loadPt(path)).rejects.toThrow("takes more memory than");
   });
 
   test("tensors that together are far larger than what they are windows on", async () => {
@@ -304,6 +304,35 @@ describe("loadPt", () => {
     // One by one they are no trouble.
     await using file = await openPt(path);
     expect((await file.read("t19")).data).toHaveLength(side * side);
+  });
+
+  test("thousands of small tensors: more memory than their elements, and yet read", async () => {
+    const keys = Array.from({ length: 3000 }, (_, i) => `${i}`);
+    const storages = keys.map((key) => ({ name: `net/data/${key}`, bytes: floats(1, 2) }));
+    const pickle = dictPickle(Object.fromEntries(keys.map((key) => [`layer${key}.weight`, torchTensor({ key })])));
+    await fs.writeFile(path, zipOf([{ name: "net/data.pkl", bytes: pickle }, ...storages]));
+    expect(torchStateDict(await loadPt(path)).size).toBe(3000);
+  });
+
+  test.each<[string, string, RegExp, readonly ZipEntry[]]>([
+    [
+      "more entries than its size bears out",
+      "unsupported",
+      /entries are too many for its size/,
+      Array.from({ length: 40_000 }, (_, i) => ({ name: `${i}`, bytes: new Uint8Array(0) })),
+    ],
+    [
+      "a name of a thousand letters",
+      "corrupt",
+      /is described by 1025 bytes/,
+      [{ name: "x".repeat(1025), bytes: new Uint8Array(0) }],
+    ],
+  ])("refuses %s", async (_, code, message, entries) => {
+    await write(entries);
+    await expect(loadPt(path)).rejects.toMatchObject({
+      code: `checkpoint-${code}`,
+      message: expect.stringMatching(message),
+    });
   });
 
   test("deflate is not undone, so that nothing is larger than the file", async () => {
@@ -337,6 +366,27 @@ describe("openPt", () => {
     for (const key of file.tensors.keys())
       for (const use of [buffer, undefined, buffer])
         expect(bitsOf([[key, await file.read(key, use)]])).toEqual({ [key]: expected[key] });
+  });
+
+  test("what was read without a buffer is the caller's own, also where tensors share a storage", async () => {
+    await using file = await openPt(fixture("views.pt"));
+    for (const [first, second] of [
+      ["base", "tied"],
+      ["base", "base"],
+      ["transposed", "transposed"],
+      ["base", "rows"],
+    ] as const) {
+      const { data } = await file.read(first);
+      const other = await file.read(second);
+      const before = [...other.data];
+      data.fill(7 as never);
+      expect([...other.data]).toEqual(before);
+      expect([...(await file.read(second)).data]).toEqual(before);
+    }
+    await fs.writeFile(path, zipOf(archive(one)));
+    await using own = await openPt(path);
+    (await own.read("a")).data.fill(7 as never);
+    expect([...(await own.read("a")).data]).toEqual([1, 2]);
   });
 
   test("what was read without a buffer stays as it is", async () => {

@@ -19,7 +19,7 @@ const corrupt = (message: string): CheckpointError => new CheckpointError("check
 const unsupported = (message: string): CheckpointError =>
   new CheckpointError("checkpoint-unsupported", `.pt: ${message}`);
 
-/** That of sixty thousand tensors. What it makes takes a multiple of it: see `parsePickle`. */
+/** That of sixty thousand tensors. */
 const maxPickleBytes = 2 ** 24;
 
 /** @throws CheckpointError for what is no zip: the file of an older PyTorch, or none of PyTorch's */
@@ -73,7 +73,7 @@ const openArchive = async (file: OpenFile): Promise<PtArchive> => {
   if ((zip.sizes.get(pickle) as number) > maxPickleBytes)
     throw unsupported(`data.pkl has ${zip.sizes.get(pickle)} bytes, expected at most ${maxPickleBytes}`);
   const swapped = (await readByteOrder(zip, root)) !== (hostIsLittleEndian ? "little" : "big");
-  const { value, views } = parseTorchPickle(await zip.read(pickle));
+  const { value, views } = parseTorchPickle(await zip.read(pickle), file.size);
 
   for (const { storage } of views.values()) {
     const size = zip.sizes.get(`${root}data/${storage.key}`);
@@ -106,7 +106,8 @@ const leastCopied = 2 ** 20;
  *
  * @throws CheckpointError `checkpoint-missing`, `checkpoint-read`; `checkpoint-corrupt`, also for a wrong checksum;
  * `checkpoint-unsupported` for other classes, TorchScript, the format before PyTorch 1.6 (the message says how to
- * convert), compressed or encrypted archives, sparse, quantised and complex tensors
+ * convert), compressed or encrypted archives, sparse, quantised and complex tensors, and where all that is not elements
+ * would take more memory than 8 MiB and a quarter of the file
  */
 export const loadPt = (path: string): Promise<TorchValue> =>
   withFile(
@@ -157,6 +158,8 @@ export const openPt = (path: string, { key }: OpenPtOptions = {}): Promise<OpenT
     async (file) => {
       const { value, views, readStorage } = await openArchive(file);
       const tensors = torchStateDict(value, key);
+      const [seen, shared] = [new Set<TorchStorage>(), new Set<TorchStorage>()];
+      for (const { storage } of views.values()) (seen.has(storage) ? shared : seen).add(storage);
       let last: { storage: TorchStorage; bytes: Uint8Array; buffer: ArrayBuffer | undefined } | undefined;
       return {
         tensors,
@@ -169,8 +172,15 @@ export const openPt = (path: string, { key }: OpenPtOptions = {}): Promise<OpenT
               last = undefined;
               last = { storage: view.storage, bytes: await readStorage(view.storage, buffer), buffer };
             }
-            const [data] = elementsOfViews([view], last.bytes);
-            return { dtype: tensor.dtype, shape: tensor.shape, data } as HostTensor;
+            const [elements] = elementsOfViews([view], last.bytes);
+            // Without a buffer they are the caller's own.
+            const copied = buffer === undefined && shared.has(view.storage) && !needsCopy(view);
+            if (buffer === undefined && !shared.has(view.storage)) last = undefined;
+            return {
+              dtype: tensor.dtype,
+              shape: tensor.shape,
+              data: copied ? elements?.slice() : elements,
+            } as HostTensor;
           });
         },
         close: file.close,

@@ -1,8 +1,9 @@
+import type { Header } from "../header.js";
 import type { HostTensor } from "../host-tensor.js";
 import {
   decodeHeader,
-  decodeSafetensors,
   decodeTensor,
+  decodeTensors,
   headerLengthOf,
   type Metadata,
   prefixLength,
@@ -11,7 +12,7 @@ import {
 } from "../safetensors.js";
 import { type NamedTensors, snapshot } from "../state-dict.js";
 import { bytesIn, expectTensor, type OpenTensors } from "../tensor-reader.js";
-import { withFile, withPath } from "./file.js";
+import { type OpenFile, withFile, withPath } from "./file.js";
 import { replaceFile } from "./replace-file.js";
 
 export interface SaveOptions {
@@ -38,18 +39,29 @@ export const saveSafetensors = async (
   }
 };
 
+/** The header, and where the elements begin. @throws CheckpointError */
+const readHeader = async (file: OpenFile): Promise<Header & { readonly dataStart: number }> => {
+  const prefix = new Uint8Array(prefixLength);
+  await file.read(0, prefix.subarray(0, file.size));
+  const header = new Uint8Array(headerLengthOf(prefix, file.size));
+  await file.read(prefixLength, header);
+  const dataStart = prefixLength + header.length;
+  return { ...decodeHeader(header, file.size - dataStart), dataStart };
+};
+
 /**
  * Reads a file as `decodeSafetensors` does. Memory is the file's size: the tensors are views of one buffer, which lives
- * as long as one of them.
+ * as long as one of them. The header is read and checked before there is that buffer.
  * @throws CheckpointError `checkpoint-missing`, `checkpoint-read`, or as `decodeSafetensors` with the path in front
  */
 export const loadSafetensors = (path: string): Promise<Safetensors> =>
   withFile(
     path,
     async (file) => {
-      const bytes = new Uint8Array(file.size);
-      await file.read(0, bytes);
-      return decodeSafetensors(bytes);
+      const { entries, metadata, dataStart } = await readHeader(file);
+      const bytes = new Uint8Array(file.size - dataStart);
+      await file.read(dataStart, bytes);
+      return { tensors: decodeTensors(entries, bytes), metadata };
     },
     "always",
   );
@@ -73,12 +85,7 @@ export const openSafetensors = (path: string): Promise<OpenSafetensors> =>
   withFile(
     path,
     async (file) => {
-      const prefix = new Uint8Array(prefixLength);
-      await file.read(0, prefix.subarray(0, file.size));
-      const header = new Uint8Array(headerLengthOf(prefix, file.size));
-      await file.read(prefixLength, header);
-      const dataStart = prefixLength + header.length;
-      const { entries, metadata } = decodeHeader(header, file.size - dataStart);
+      const { entries, metadata, dataStart } = await readHeader(file);
       return {
         tensors: entries,
         metadata,

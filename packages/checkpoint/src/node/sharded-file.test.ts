@@ -139,7 +139,7 @@ describe("openShardedSafetensors", () => {
     ],
     ["a name twice", `${good}, "z": "b.safetensors"`, "corrupt", /has the key "z" twice/],
     ["a file that is no text", good.replace('"b.safetensors"', "3"), "corrupt", /expected a string/],
-    ["half an index", '"x": ', "corrupt", /not JSON/],
+    ["half an index", '"x": ', "corrupt", /expected a string/],
   ])("refuses %s", async (_, map, code, message) => {
     await index(map);
     const act = openShardedSafetensors(path);
@@ -159,10 +159,49 @@ describe("openShardedSafetensors", () => {
     );
   });
 
-  test.each(["[]", "3", "{}", '{"weight_map": []}', "", "\xff"])("refuses %j", async (contents) => {
-    await fs.writeFile(path, contents, "latin1");
+  test("what else stands in it is passed over", async () => {
+    const else_ = ' [ ] , {} , { "a" : [ 1 , -0.5e-3 , true , false , null , "]" ] }';
+    await fs.writeFile(
+      path,
+      `{"metadata": [${else_}, ${"[".repeat(60)}${"]".repeat(60)}], "weight_map": {}, "more": 1.5 } `,
+    );
+    await using file = await openShardedSafetensors(path);
+    expect(file.tensors.size).toBe(0);
+  });
+
+  test.each([
+    ...[
+      "[1",
+      "[1,]",
+      "[,]",
+      "{1:2}",
+      '{"a"}',
+      '{"a":1,}',
+      "01",
+      "1.",
+      "+1",
+      "truely",
+      "nul",
+      "]",
+      "",
+      "'a'",
+      "NaN",
+      '"\n"',
+    ],
+    "[".repeat(1e6),
+    '{"a":'.repeat(1e6),
+  ])("refuses the rest of an index where it is no JSON: %.20j", async (value) => {
+    await fs.writeFile(path, `{"metadata": ${value}, "weight_map": {}}`);
     await expect(openShardedSafetensors(path)).rejects.toMatchObject({ code: "checkpoint-corrupt" });
   });
+
+  test.each(["[]", "3", "{}", '{"weight_map": []}', '{"weight_map": {}}x', "", "\xff"])(
+    "refuses %j",
+    async (contents) => {
+      await fs.writeFile(path, contents, "latin1");
+      await expect(openShardedSafetensors(path)).rejects.toMatchObject({ code: "checkpoint-corrupt" });
+    },
+  );
 
   test("a damaged file among them", async () => {
     await fs.truncate(join(folder, "b.safetensors"), 40);

@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import yauzl from "yauzl";
 import { CheckpointError, quote } from "../errors.js";
+import { memoryAccount, memoryFor } from "../memory.js";
 import { bytesIn } from "../tensor-reader.js";
 import type { OpenFile } from "./file.js";
 import { messageOf } from "./system-errors.js";
@@ -73,27 +74,41 @@ class WindowReader extends yauzl.RandomAccessReader {
   }
 }
 
-const expectStored = (entry: yauzl.Entry): void => {
-  const what = `zip: entry ${quote(entry.fileName)}`;
-  if (entry.isEncrypted()) throw new CheckpointError("checkpoint-unsupported", `${what} is encrypted`);
-  if (entry.compressionMethod !== 0)
+/** What is kept of an entry of yauzl's, which takes ten times as much. */
+type ZipEntry = Pick<
+  yauzl.Entry,
+  | "relativeOffsetOfLocalHeader"
+  | "fileNameLength"
+  | "compressedSize"
+  | "uncompressedSize"
+  | "crc32"
+  | "compressionMethod"
+> & { readonly encrypted: boolean };
+
+/** What that takes, about, besides the name. */
+const entryMemory = 300;
+
+/** Of an entry's name, extra fields and comment in the directory; torch.save writes less than a hundred. */
+const maxEntryBytes = 1024;
+
+const expectStored = (name: string, { encrypted, compressionMethod }: ZipEntry): void => {
+  const what = `zip: entry ${quote(name)}`;
+  if (encrypted) throw new CheckpointError("checkpoint-unsupported", `${what} is encrypted`);
+  if (compressionMethod !== 0)
     throw new CheckpointError(
       "checkpoint-unsupported",
       `${what} is compressed, expected it stored, as torch.save does`,
     );
 };
 
-/** A file of `torch.save` has one entry a tensor and a few more. */
-const maxEntries = 2 ** 16;
-
 /** @throws unless no byte of the file belongs to two entries: then they are no larger than the file. */
-const expectDisjoint = (entries: Iterable<yauzl.Entry>, size: number): void => {
+const expectDisjoint = (entries: ReadonlyMap<string, ZipEntry>, size: number): void => {
   let covered = 0;
-  for (const entry of [...entries].sort((a, b) => a.relativeOffsetOfLocalHeader - b.relativeOffsetOfLocalHeader)) {
-    const { relativeOffsetOfLocalHeader: start, fileNameLength, compressedSize, fileName } = entry;
-    if (start < covered) throw corrupt(`entry ${quote(fileName)} lies over another one`);
+  const inOrder = [...entries].sort(([, a], [, b]) => a.relativeOffsetOfLocalHeader - b.relativeOffsetOfLocalHeader);
+  for (const [name, { relativeOffsetOfLocalHeader: start, fileNameLength, compressedSize }] of inOrder) {
+    if (start < covered) throw corrupt(`entry ${quote(name)} lies over another one`);
     covered = start + 30 + fileNameLength + compressedSize;
-    if (covered > size) throw corrupt(`entry ${quote(fileName)} reaches to byte ${covered}, the file has ${size}`);
+    if (covered > size) throw corrupt(`entry ${quote(name)} reaches to byte ${covered}, the file has ${size}`);
   }
 };
 
@@ -109,7 +124,11 @@ const readCrc = (bytes: Uint8Array): number => {
  * @throws CheckpointError `checkpoint-corrupt`, `checkpoint-read`
  */
 export const openZip = async (file: OpenFile): Promise<Zip> => {
-  const entries = new Map<string, yauzl.Entry>();
+  const entries = new Map<string, ZipEntry>();
+  const charge = memoryAccount(
+    memoryFor(file.size),
+    () => new CheckpointError("checkpoint-unsupported", `zip: ${entries.size} entries are too many for its size`),
+  );
   const reader = new WindowReader(file);
   /** What yauzl throws has no type of its own. */
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -122,22 +141,37 @@ export const openZip = async (file: OpenFile): Promise<Zip> => {
   const zip = await guarded(async () => {
     const directory = await yauzl.fromRandomAccessReaderPromise(reader, file.size, { autoClose: false });
     for await (const entry of directory.eachEntry()) {
-      if (entry.fileName.endsWith("/") && entry.compressedSize === 0) continue;
-      if (entries.has(entry.fileName)) throw corrupt(`entry ${quote(entry.fileName)} is there twice`);
-      if (entries.size >= maxEntries) throw corrupt(`more than ${maxEntries} entries`);
-      entries.set(entry.fileName, entry);
+      const { fileName } = entry;
+      if (fileName.endsWith("/") && entry.compressedSize === 0) continue;
+      const described = entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
+      if (described > maxEntryBytes) throw corrupt(`entry ${quote(fileName)} is described by ${described} bytes`);
+      if (entries.has(fileName)) throw corrupt(`entry ${quote(fileName)} is there twice`);
+      charge(entryMemory + 2 * fileName.length);
+      const { relativeOffsetOfLocalHeader, fileNameLength, compressedSize, uncompressedSize } = entry;
+      const { crc32, compressionMethod } = entry;
+      entries.set(fileName, {
+        relativeOffsetOfLocalHeader,
+        fileNameLength,
+        compressedSize,
+        uncompressedSize,
+        crc32,
+        compressionMethod,
+        encrypted: entry.isEncrypted(),
+      });
     }
     return directory;
   });
-  expectDisjoint(entries.values(), file.size);
+  expectDisjoint(entries, file.size);
 
   return {
     sizes: new Map([...entries].map(([name, { uncompressedSize }]) => [name, uncompressedSize])),
     read: async (name, buffer) => {
       const entry = entries.get(name);
       if (entry === undefined) throw corrupt(`there is no entry ${quote(name)}`);
-      expectStored(entry);
-      const { fileDataStart } = await guarded(() => zip.readLocalFileHeaderPromise(entry, { minimal: true }));
+      expectStored(name, entry);
+      const { fileDataStart } = await guarded(() =>
+        zip.readLocalFileHeaderPromise(Object.assign(new yauzl.Entry(), entry), { minimal: true }),
+      );
       const bytes = bytesIn(buffer, entry.compressedSize);
       await file.read(fileDataStart, bytes);
       if (readCrc(bytes) !== entry.crc32) throw corrupt(`entry ${quote(name)} is damaged: its checksum is wrong`);

@@ -35,8 +35,10 @@ const mutations = (whole: Uint8Array, count: number, seed: number): Uint8Array[]
 const entry = (dtype: string, shape: string, begin: number | string, end: number | string): string =>
   `{"dtype":"${dtype}","shape":${shape},"data_offsets":[${begin},${end}]}`;
 
-/** Broken by their maker. */
-export const hostileSafetensors = (): HostileFile[] => {
+/** Broken by their maker; `scale` makes those larger that are large. */
+export const hostileSafetensors = (scale = 1): HostileFile[] => {
+  const many = (text: (i: number) => string, count: number): string =>
+    Array.from({ length: count * scale }, (_, i) => text(i)).join("");
   const headers: Record<string, string> = {
     "a size of 2^53": `{"a":${entry("F32", "[9007199254740991]", 0, 36028797018963964)}}`,
     "a product beyond all": `{"a":${entry("F32", "[4294967296,4294967296]", 0, 8)}}`,
@@ -53,11 +55,16 @@ export const hostileSafetensors = (): HostileFile[] => {
     "another field": `{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8],"stride":[1]}}`,
     "a dtype of tomorrow": `{"a":${entry("F4", "[16]", 0, 8)}}`,
     "metadata that are no text": `{"__metadata__":{"n":1},"a":${entry("U8", "[8]", 0, 8)}}`,
-    "brackets without end": "[".repeat(100_000),
-    "braces without end": '{"a":'.repeat(50_000),
-    "a shape without end": `{"a":{"dtype":"U8","shape":[${"1,".repeat(200_000)}`,
-    "a million axes": `{"a":${entry("U8", `[${"1,".repeat(500_000)}9]`, 0, 8)}}`,
-    "a text without end": `{"${"\\\\".repeat(300_000)}`,
+    "brackets without end": "[".repeat(100_000 * scale),
+    "braces without end": '{"a":'.repeat(50_000 * scale),
+    "a shape without end": `{"a":{"dtype":"U8","shape":[${"1,".repeat(200_000 * scale)}`,
+    "a million axes": `{"a":${entry("U8", `[${"1,".repeat(500_000 * scale)}9]`, 0, 8)}}`,
+    "a text without end": `{"${"\\\\".repeat(300_000 * scale)}`,
+    "empty tensors by the thousand": `{${many((i) => `"${i}":${entry("U8", "[0]", 0, 0)},`, 10_000)}"a":1}`,
+    "empty scalars by the thousand, one byte off": `{${many((i) => `"${i}":${entry("U8", "[0]", 1, 1)},`, 10_000)}"a":${entry("U8", "[8]", 0, 8)}}`,
+    "keys by the thousand": `{"__metadata__":{${many((i) => `"${i}":"",`, 60_000)}"a":1}}`,
+    "a key and a wide character": `{"${"x".repeat(600_000 * scale)}\u{1f600}":1}`,
+    "fields by the thousand": `{"a":{${many((i) => `"shape":[${i}],`, 40_000)}}}`,
     "half a character": `{"\\ud800":${entry("U8", "[8]", 0, 8)}}`,
     "a list": "[]",
     "an array of texts": '["a"]',
@@ -89,11 +96,14 @@ const pt = (pickle: Uint8Array, storage: Uint8Array = new Uint8Array(8)): Uint8A
     { name: "net/data/0", bytes: storage },
     { name: "net/version", bytes: Uint8Array.of(0x33, 0x0a) },
   ]);
-const opcodes = (...codes: (number | readonly number[])[]): Uint8Array =>
-  Uint8Array.from([0x80, 2].concat(codes.flat(), 0x2e));
-const repeated = (count: number, ...codes: number[]): number[] => Array.from({ length: count }, () => codes).flat();
+const opcodes = (...codes: (number | Iterable<number>)[]): Uint8Array =>
+  Buffer.concat([0x80, 2, ...codes, 0x2e].map((code) => Uint8Array.from(typeof code === "number" ? [code] : code)));
 
-export const hostilePt = (): HostileFile[] => {
+export const hostilePt = (scale = 1): HostileFile[] => {
+  const repeated = (count: number, ...codes: number[]): Uint8Array =>
+    new Uint8Array(count * scale * codes.length).map((_, i) => codes[i % codes.length] as number);
+  /** What the reader may build, with an opcode at its end that no plain data has. */
+  const manyOf = (...codes: (number | Iterable<number>)[]): Uint8Array => opcodes(...codes, 0x81);
   const one = dictPickle({ a: torchTensor() });
   const pickles: Record<string, Uint8Array> = {
     "os.system": dictPickle({ a: call("posix", "system", unicode("true")) }),
@@ -111,6 +121,33 @@ export const hostilePt = (): HostileFile[] => {
     "bytes of 2 GiB": opcodes(0x42, 0xff, 0xff, 0xff, 0x7f),
     "a frame of 2^64 bytes": opcodes(0x95, repeated(8, 0xff)),
     "a memo far away": opcodes(0x4e, 0x72, repeated(4, 0xff), 0x6a, repeated(4, 0xfe)),
+    "lists of one each": manyOf(repeated(150_000, 0x5d, 0x4e, 0x61)),
+    "dicts of one each": manyOf(repeated(150_000, 0x7d, 0x4e, 0x4e, 0x73)),
+    "tuples of one each": manyOf(repeated(300_000, 0x4e, 0x85)),
+    "tuples of tuples": manyOf(0x4e, repeated(600_000, 0x85)),
+    "floats upon floats": manyOf(repeated(60_000, 0x47, ...Array(7).fill(0x3f), 1)),
+    "integers upon integers": manyOf(repeated(60_000, 0x8a, 8, ...Array(8).fill(0x7f))),
+    "long integers": manyOf(repeated(2000, 0x8a, 255, ...Array(255).fill(0x7f))),
+    "texts of one letter": manyOf(repeated(200_000, 0x8c, 1, 0x78)),
+    "texts of one wide letter": manyOf(repeated(150_000, 0x8c, 2, 0xd0, 0xb0)),
+    "bytes of none": manyOf(repeated(300_000, 0x43, 0)),
+    "keys of bytes": manyOf(0x7d, 0x28, repeated(100_000, 0x43, 1, 0xff, 0x4e), 0x75),
+    "keys of one text": manyOf(0x7d, 0x28, repeated(100_000, 0x4a, 1, 2, 3, 4, 0x4e), 0x75),
+    "a list of many": manyOf(0x5d, 0x28, repeated(600_000, 0x4e), 0x65),
+    "names upon names": manyOf(repeated(30_000, ...global("torch", "float32"))),
+    "a name without end": manyOf(0x63, repeated(600_000, 0x78)),
+    "a name of many letters": manyOf(0x63, repeated(600_000, 0x78), 0x0a, 0x78, 0x0a),
+    "dicts by call": manyOf(repeated(15_000, ...call("collections", "OrderedDict"))),
+    "sizes by call": manyOf(repeated(20_000, ...call("torch", "Size", tuple(int(1))))),
+    "memos that nobody asks for": manyOf(0x4e, repeated(600_000, 0x71, 1)),
+    "one text and a wide letter": manyOf(
+      0x58,
+      Uint8Array.of(...[0, 8, 16, 24].map((shift) => ((600_000 * scale + 2) >> shift) & 0xff)),
+      repeated(600_000, 0x78),
+      [0xd0, 0xb0],
+      0x61,
+    ),
+    "tensors by the thousand": manyOf(0x5d, 0x28, repeated(4000, ...torchTensor()), 0x65, 0x61),
     "doubled again and again": opcodes(unicode("lol"), repeated(60, 0x71, 0, 0x68, 0, 0x86), 0x62),
     "doubled as arguments": opcodes(
       int(1),
@@ -158,6 +195,12 @@ export const hostilePt = (): HostileFile[] => {
       { name: "net/data.pkl", bytes: one },
       ...Array.from({ length: 5000 }, (_, i) => ({ name: `net/data/${i}`, bytes: one, offset: 0 })),
     ]),
+    "a directory of tens of thousands": zipOf(
+      Array.from({ length: Math.min(65_000, 5000 * scale) }, (_, i) => ({ name: `${i}`, bytes: new Uint8Array(0) })),
+    ),
+    "long names": zipOf(
+      Array.from({ length: 10 * scale }, (_, i) => ({ name: `${i}/${"x".repeat(60_000)}é`, bytes: one })),
+    ),
   };
   const zip64 = Buffer.from(zipOf([{ name: "net/data.pkl", bytes: one }], { zip64: true }));
   const record = zip64.indexOf("PK\x06\x06");

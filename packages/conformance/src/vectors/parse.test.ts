@@ -50,6 +50,16 @@ describe("parseJsonVectors", () => {
     loss: [1],
   };
 
+  const model = {
+    model: "resnet18",
+    mode: "eval",
+    input: [1, 3, 8, 8],
+    labels: [0],
+    parameters: [["fc.weight", [2, 3], "weight"]],
+    logits: [[1, 2]],
+    loss: 1,
+  };
+
   test("tells by the contents what a file holds", () => {
     const optimizers = [{ optimizer: "sgd", options: { lr: 0.1 }, initial: [1], grads: [[1]], params: [[0.9]] }];
     expect(parseJsonVectors(JSON.stringify(optimizers), "o")?.optimizers?.[0]).toMatchObject({ id: "o/0/sgd(lr=0.1)" });
@@ -62,6 +72,11 @@ describe("parseJsonVectors", () => {
       net: "ann",
       lossFloat32: [],
     });
+    expect(parseJsonVectors(JSON.stringify(model), "m")?.models?.[0]).toMatchObject({
+      id: "m",
+      salt: "",
+      temperature: 1,
+    });
     expect(parseJsonVectors('{"resnet18": {}}', "shapes")).toBeUndefined();
   });
 
@@ -70,6 +85,8 @@ describe("parseJsonVectors", () => {
     ["7", /expected an object/],
     [JSON.stringify({ ...training, loss: "low" }), /t: loss is "low", expected a list/],
     [JSON.stringify({ ...training, parameters: [["w"]] }), /parameters\[0\] is nothing, expected a list/],
+    [JSON.stringify({ ...model, mode: "train" }), /t: mode is train, expected eval/],
+    [JSON.stringify({ ...model, parameters: [["w", [1], "gain"]] }), /parameters\[0\]: unknown kind gain/],
   ])("refuses %s", (source, message) => {
     expect(() => parseJsonVectors(source, "t")).toThrow(message);
   });

@@ -205,19 +205,23 @@ const rebuiltSpecs = (where: string, value: Json): RebuiltSpec[] =>
     return { name: text(`${where}[${i}]`, name), shape: numbers(`${where}[${i}]`, shape), kind: known };
   });
 
-const parseModel = (fields: Readonly<Record<string, Json>>, where: string): ModelVector => ({
-  id: where,
-  model: text(`${where}: model`, fields["model"]),
-  salt: text(`${where}: salt`, withDefault(fields["salt"], "")),
-  input: numbers(`${where}: input`, fields["input"]),
-  labels: numbers(`${where}: labels`, fields["labels"]),
-  temperature: number(`${where}: temperature`, withDefault(fields["temperature"], 1)),
-  parameters: rebuiltSpecs(`${where}: parameters`, fields["parameters"]),
-  buffers: rebuiltSpecs(`${where}: buffers`, withDefault(fields["buffers"], [])),
-  logits: matrix(`${where}: logits`, fields["logits"]),
-  loss: number(`${where}: loss`, fields["loss"]),
-  gradL2: numberMap(`${where}: grad_l2`, withDefault(fields["grad_l2"], {})),
-});
+const parseModel = (fields: Readonly<Record<string, Json>>, where: string): ModelVector => {
+  const mode = text(`${where}: mode`, withDefault(fields["mode"], "eval"));
+  if (mode !== "eval") throw new VectorFormatError(`${where}: mode is ${mode}, expected eval`);
+  return {
+    id: where,
+    model: text(`${where}: model`, fields["model"]),
+    salt: text(`${where}: salt`, withDefault(fields["salt"], "")),
+    input: numbers(`${where}: input`, fields["input"]),
+    labels: numbers(`${where}: labels`, fields["labels"]),
+    temperature: number(`${where}: temperature`, withDefault(fields["temperature"], 1)),
+    parameters: rebuiltSpecs(`${where}: parameters`, fields["parameters"]),
+    buffers: rebuiltSpecs(`${where}: buffers`, withDefault(fields["buffers"], [])),
+    logits: matrix(`${where}: logits`, fields["logits"]),
+    loss: number(`${where}: loss`, fields["loss"]),
+    gradL2: numberMap(`${where}: grad_l2`, withDefault(fields["grad_l2"], {})),
+  };
+};
 
 /**
  * What a JSON file holds, told by its contents: optimizers, schedules, a training or a model. Undefined for anything else.
