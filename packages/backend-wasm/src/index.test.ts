@@ -119,6 +119,7 @@ describe("options", () => {
     vi.spyOn(process, "getBuiltinModule").mockImplementation(((name: string) =>
       name === "node:worker_threads"
         ? {
+            MessageChannel,
             Worker: class {
               constructor() {
                 throw new Error("forbidden by policy");
