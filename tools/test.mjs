@@ -12,7 +12,10 @@ import { checkSizes } from "./size.mjs";
 
 const scratch = mkdtempSync(join(tmpdir(), "striate-test-"));
 
-/** @typedef {{ passed: number, failed: number, skipped: number, output?: string }} Counts */
+/**
+ * `leftOut`: skipped for want of something that this machine has not, with the reason.
+ * @typedef {{ passed: number, failed: number, skipped: number, output?: string, leftOut?: readonly string[] }} Counts
+ */
 
 /** Thrown by a step that does not apply here. */
 class Skip extends Error {}
@@ -82,10 +85,18 @@ const checkUnits = async () => {
   const args = ["run", "--reporter=dot", "--reporter=json", `--outputFile.json=${report}`];
   const { status, output } = await runTool("vitest", args);
   if (!existsSync(report)) throw new CheckFailure(output);
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, "utf8"));
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+    readFileSync(report, "utf8"),
+  );
+  // By convention a test that stands for what this machine cannot run says so in its title.
+  const leftOut = testResults.flatMap((/** @type {{ assertionResults: { status: string, title: string }[] }} */ file) =>
+    file.assertionResults
+      .filter(({ status, title }) => status === "skipped" && title.includes(": left out, "))
+      .map(({ title }) => title),
+  );
   // A file that cannot be loaded has no tests; an error outside of a test fails the run and no test.
   const failed = status === 0 ? 0 : Math.max(numFailedTests, 1);
-  return { passed: numPassedTests, failed, skipped: numPendingTests + numTodoTests, output };
+  return { passed: numPassedTests, failed, skipped: numPendingTests + numTodoTests, output, leftOut };
 };
 
 const checkPackages = async () => {
@@ -194,10 +205,11 @@ for (const [name, step] of Object.entries(steps)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   const started = performance.now();
   const counts = await attempt(step);
-  const { passed, failed, skipped, output = "" } = counts;
+  const { passed, failed, skipped, output = "", leftOut = [] } = counts;
   const verdict = failed > 0 ? "FAILED" : passed > 0 ? "ok" : "skipped";
   const detail = passed + failed + skipped > 1 ? summary(counts) : verdict === "skipped" ? output : "";
   console.log(`${name.padEnd(12)}${verdict.padEnd(9)}${seconds(started).padStart(8)}  ${detail}`.trimEnd());
+  for (const what of leftOut) console.log(`  ${what}`);
   if (failed > 0) failures.push(`\n── ${name} ──\n${output.trimEnd()}`);
   total.passed += passed;
   total.failed += failed;

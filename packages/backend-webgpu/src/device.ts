@@ -11,7 +11,11 @@ const raised = [
   "maxComputeWorkgroupsPerDimension",
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
-const wanted: readonly GPUFeatureName[] = ["timestamp-query"];
+/**
+ * Features that are taken where the adapter has them. Kernels use none of the first two, see decision 0031: they are for who
+ * computes on `device` besides, and so that a device says what its adapter has.
+ */
+const wanted: readonly GPUFeatureName[] = ["shader-f16", "subgroups", "timestamp-query"];
 
 export interface DeviceRequest {
   readonly powerPreference: GPUPowerPreference;

@@ -500,7 +500,8 @@ export const createStream = (device: GPUDevice, profile: boolean): Stream => {
 
   /** Contents of the first `bytes` bytes of `storage` (none: only the checks), once all before it is done. */
   const fetch = async (storage: GpuStorage | null, bytes: number): Promise<ArrayBuffer> => {
-    const checkBuffer = unchecked ? (checkStorage.buffer as PooledBuffer) : null;
+    // Mapping a buffer waits for what uses this buffer, not for the queue: something must be copied into it.
+    const checkBuffer = unchecked || !storage ? (checkStorage.buffer as PooledBuffer) : null;
     unchecked = false;
     const dataBytes = Math.ceil(bytes / 4) * 4;
     const total = dataBytes + (checkBuffer ? CHECK_BYTES : 0);

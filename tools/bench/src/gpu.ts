@@ -1,7 +1,7 @@
 /**
  * What the WebGPU backend makes of the GPU at hand: `npm run bench:gpu`. The adapter, the cost of a dispatch, bandwidth,
  * matrix products, a training step of ResNet-18 for CIFAR and where its time goes, beside PyTorch where there is one with
- * CUDA.
+ * CUDA, and a whole training by `npm run cifar10`.
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -10,13 +10,15 @@ import { crossEntropy, full, tensor } from "@striate/core";
 import { batchNorm2d, build, conv2d, type Layer, linear } from "@striate/nn";
 import { sgd } from "@striate/optim";
 import { runTorch, type TorchResult } from "./gpu-torch.js";
+import { type TrainedNet, trainNet } from "./trained-net.js";
 
 const help = `Usage: npm run bench:gpu -- [options]
 
-Times the WebGPU backend on this machine's GPU: some three minutes.
+Times the WebGPU backend on this machine's GPU: some three minutes, and then a whole training by the preset air94.
 
   --json <file>  all of it as JSON as well; - for standard output, the text then goes to standard error
-  --small        tiny sizes: on a software adapter, to see that it runs; PyTorch then runs on the processor
+  --small        tiny sizes: on a software adapter, to see that it runs; PyTorch then runs on the processor, and the training
+                 is three steps on made up images
   --help         this text
 
 PyTorch is that of STRIATE_PYTHON, else of python3 on the PATH, else of /usr/bin/python3; without CUDA it is left out.
@@ -33,6 +35,8 @@ interface Work {
   readonly dispatches: number;
   /** Elements. */
   readonly copied: number;
+  /** Of `npm run cifar10`: the whole training. */
+  readonly training: readonly string[];
 }
 
 const usual: Work = {
@@ -43,8 +47,18 @@ const usual: Work = {
   steps: 20,
   dispatches: 20_000,
   copied: 2 ** 27,
+  training: ["--preset", "air94"],
 };
-const tiny: Work = { matmuls: [64], batch: 2, width: 4, rounds: 1, steps: 1, dispatches: 200, copied: 2 ** 16 };
+const tiny: Work = {
+  matmuls: [64],
+  batch: 2,
+  width: 4,
+  rounds: 1,
+  steps: 1,
+  dispatches: 200,
+  copied: 2 ** 16,
+  training: ["--network", "lenet5", "--synthetic", "--fast-dev-run", "--batch-size", "4"],
+};
 
 /** The product that PyTorch is compared on. */
 const comparedMatmul = ({ matmuls }: Work): number => (matmuls.includes(4096) ? 4096 : Math.max(...matmuls));
@@ -76,6 +90,7 @@ export interface GpuReport {
   readonly profile: readonly ProfileEntry[] | null;
   /** Null where there is none with CUDA; what it complained about, where it failed. */
   readonly torch: TorchResult | { readonly error: string } | null;
+  readonly training: TrainedNet | { readonly error: string };
 }
 
 /** Seconds of one of `rounds` rounds, behind `warmup` others; the device is idle before and after. */
@@ -261,7 +276,8 @@ const measure = async (work: Work, torchDevice: "cuda" | "cpu", say: (line: stri
   if (profile) say(profileTable(profile).replaceAll(/^/gm, "               "));
 
   const sizes = { matmul: comparedMatmul(work), batch: work.batch, width: work.width, rounds: work.rounds };
-  const torch = await runTorch(torchDevice, sizes).catch((error: Error) => ({ error: error.message }));
+  const failed = (error: Error): { readonly error: string } => ({ error: error.message });
+  const torch = await runTorch(torchDevice, sizes).catch(failed);
   if (torch === null) say("PyTorch        none with CUDA");
   else if ("error" in torch) say(`PyTorch        failed: ${torch.error}`);
   else {
@@ -278,6 +294,15 @@ const measure = async (work: Work, torchDevice: "cuda" | "cpu", say: (line: stri
       );
     }
   }
+  const trained = await trainNet(["--backend", "webgpu", ...work.training]).catch(failed);
+  if ("error" in trained) say(`training       failed: ${trained.error}`);
+  else {
+    const { preset, testAccuracy, trainSeconds, steps, imagesPerSecond } = trained;
+    say(
+      `training       ${preset}: ${(100 * testAccuracy).toFixed(2)} % of the test images after ${trainSeconds.toFixed(1)} s` +
+        ` (${steps} steps, ${imagesPerSecond.toFixed(0)} images/s)`,
+    );
+  }
   return {
     adapter: {
       ...{ vendor, architecture, device, description },
@@ -285,7 +310,9 @@ const measure = async (work: Work, torchDevice: "cuda" | "cpu", say: (line: stri
       limits: Object.fromEntries(limitNames.map((name) => [name, limits[name]])),
     },
     subgroupMatrixConfigs: matrices,
-    ...{ microsecondsPerDispatch, gigabytesPerSecond, matmulTeraflops, resnet18: resnet, profile, torch },
+    ...{ microsecondsPerDispatch, gigabytesPerSecond, matmulTeraflops, profile, torch },
+    resnet18: resnet,
+    training: trained,
   };
 };
 
@@ -301,6 +328,7 @@ const main = async (): Promise<void> => {
   const report = await measure(values.small ? tiny : usual, values.small ? "cpu" : "cuda", (line) => {
     out.write(`${line}\n`);
   });
+  if ([report.torch, report.training].some((part) => part !== null && "error" in part)) process.exitCode = 1;
   if (values.json === undefined) return;
   const text = `${JSON.stringify(report, null, 2)}\n`;
   if (values.json === "-") process.stdout.write(text);

@@ -1,13 +1,9 @@
 /** What an open live page costs a training: `npm run bench:ui`. The same training with and without, in turns. */
-import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { findChromium, launchChromium } from "@striate/chromium";
 import { Command } from "commander";
 import { count, duration } from "./options.js";
 import { median } from "./statistics.js";
+import { type TrainedNet, trainNet } from "./trained-net.js";
 
 const command = new Command("npm run bench:ui --")
   .description("Trains for the same time without and with a live page that is open in headless Chromium, and compares.")
@@ -16,68 +12,20 @@ const command = new Command("npm run bench:ui --")
   .option("--preset <name>", "what is trained", "fast90")
   .addHelpText("after", "\nExample:\n  npm run bench:ui -- --max-time 120 --rounds 3\n");
 
-interface End {
-  readonly event: string;
-  readonly imagesPerSecond: number;
-  readonly steps: number;
-}
-
-const bootstrap = fileURLToPath(new URL("../../bootstrap.mjs", import.meta.url));
-
-/** Images a second of one training. @throws Error when it failed */
-const train = async (preset: string, seconds: number, withPage: boolean): Promise<End> => {
-  const folder = await mkdtemp(join(tmpdir(), "striate-live-page-"));
-  const args = [
-    "cifar10",
-    "--preset",
-    preset,
-    "--max-time",
-    `${seconds}s`,
-    "--seed",
-    "0",
-    "--json",
-    "--out",
-    join(folder, "run"),
-  ];
-  const child = spawn(process.execPath, [bootstrap, ...args, ...(withPage ? ["--ui"] : [])], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let out = "";
-  let said = "";
-  let markOpen: (url: string) => void;
-  const url = new Promise<string>((resolve) => {
-    markOpen = resolve;
-  });
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    out += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-    const [, address] = /live page: (\S+)/.exec(said) ?? [];
-    if (address) markOpen(address);
-  });
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject).on("close", resolve);
-  });
-  const browser = withPage ? await launchChromium(await findChromium()) : undefined;
+/** One training, with the page open as long as it goes on. */
+const trainWithPage = async (options: readonly string[]): Promise<TrainedNet> => {
+  const browser = await launchChromium(await findChromium());
+  let opened: Promise<unknown> | undefined;
   try {
-    if (browser) {
-      const page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
-      const address = await Promise.race([url, ended.then(() => undefined)]);
-      if (address) await page.goto(address);
-    }
-    const code = await ended;
-    const end = out
-      .split("\n")
-      .filter((line) => line.startsWith('{"event":"end"'))
-      .map((line) => JSON.parse(line) as End)
-      .at(-1);
-    if (code !== 0 || !end) throw new Error(`the training ended with exit code ${code}:\n${said}`);
-    return end;
+    const trained = await trainNet([...options, "--ui"], (notice) => {
+      const [, url] = /live page: (\S+)/.exec(notice) ?? [];
+      if (url) opened = browser.newPage({ viewport: { width: 1280, height: 1600 } }).then((page) => page.goto(url));
+    });
+    if (!opened) throw new Error("cifar10 did not say where its live page is");
+    await opened;
+    return trained;
   } finally {
-    child.kill();
-    await browser?.close();
-    await rm(folder, { recursive: true, force: true });
+    await browser.close();
   }
 };
 
@@ -88,7 +36,8 @@ const main = async (): Promise<void> => {
     const speeds = { without: 0, with: 0 };
     // The first of a pair has the cooler machine: they take turns.
     for (const kind of round % 2 === 0 ? (["without", "with"] as const) : (["with", "without"] as const)) {
-      const { imagesPerSecond, steps } = await train(preset, maxTime, kind === "with");
+      const options = ["--preset", preset, "--max-time", `${maxTime}s`, "--seed", "0"];
+      const { imagesPerSecond, steps } = await (kind === "with" ? trainWithPage : trainNet)(options);
       speeds[kind] = imagesPerSecond;
       process.stdout.write(`${kind.padEnd(7)} the page: ${imagesPerSecond.toFixed(1)} images/s, ${steps} steps\n`);
     }

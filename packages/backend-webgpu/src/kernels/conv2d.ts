@@ -1,5 +1,5 @@
 /** Convolution and its gradients as products of matrices that are never built. */
-import { type Conv2dAttrs, type Shape, sizeOf } from "@striate/core/backend";
+import type { Conv2dAttrs, Shape } from "@striate/core/backend";
 import type { Stream } from "../stream.js";
 import { dispatchGemm, type GemmOperand, type SizeTexts } from "./gemm.js";
 import type { GpuKernels } from "./types.js";
@@ -117,8 +117,7 @@ export const conv2dKernels = (stream: Stream): Conv2dKernels => ({
           ...planesOf(s, s.outputs, s.places),
         }),
         inputs: [w.storage, x.storage, bias?.storage],
-        output: y.storage,
-        size: sizeOf(y.shape),
+        output: y,
       });
     },
   },
@@ -158,8 +157,7 @@ return b[o.x + k.x * ${s.places} + h / ${s.sh} * ${s.ow} + w / ${s.sw}];`,
           ...planesOf(s, s.inputs, s.pixels),
         }),
         inputs: [w.storage, gy.storage],
-        output: gx.storage,
-        size: sizeOf(gx.shape),
+        output: gx,
       });
     },
   },
@@ -193,9 +191,8 @@ return b[o.x + k.x * ${s.places} + h / ${s.sh} * ${s.ow} + w / ${s.sw}];`,
           rowStride: `(${s.inputs} * ${s.taps})`,
         }),
         inputs: [gy.storage, x.storage],
-        output: gw.storage,
+        output: gw,
         forUpdate: true,
-        size: sizeOf(gw.shape),
       });
     },
   },

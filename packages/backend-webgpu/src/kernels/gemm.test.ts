@@ -50,7 +50,7 @@ describe("tileFor", () => {
 
 const full = process.env["STRIATE_FULL"] === "1";
 /** Milliseconds: a software adapter compiles some of these for seconds. */
-const SLOW = 120_000;
+const SLOW = 600_000;
 
 const matrices: readonly (readonly [number, number, number])[] = [
   [2050, 2044, 9],

@@ -7,6 +7,7 @@
  * Where there are too few tiles to fill a device, k is split among workgroups, and a second pass adds up the parts in
  * order: results never depend on timing.
  */
+import { type Operand, sizeOf } from "@striate/core/backend";
 import type { GpuStorage, Stream } from "../stream.js";
 import { i32, type Param, reads, repeat, type Shader, writes } from "../wgsl/shader.js";
 import { sumParts } from "./reduce.js";
@@ -52,11 +53,9 @@ export interface Gemm<N extends string = string> {
   operands(sizes: SizeTexts<N>): GemmOperands;
   /** Storages bound as the arrays `a`, `b` and, where given, `bias`, indexed by z·m + row. */
   readonly inputs: readonly [GpuStorage, GpuStorage, (GpuStorage | undefined)?];
-  readonly output: GpuStorage;
+  readonly output: Operand<GpuStorage>;
   /** Whether the output may be the gradient of a parameter: see `Dispatch.shared`. */
   readonly forUpdate?: boolean;
-  /** Elements of the output. */
-  readonly size: number;
 }
 
 /**
@@ -272,7 +271,9 @@ ${repeat(columnQuads, (q) =>
 };
 
 export const dispatchGemm = <N extends string>(stream: Stream, gemm: Gemm<N>): void => {
-  const { op, variant, m, n, k, batch, inputs, output, size, forUpdate } = gemm;
+  const { op, variant, m, n, k, batch, inputs, forUpdate } = gemm;
+  const { storage: output, shape } = gemm.output;
+  const size = sizeOf(shape);
   const flops = 2 * m * n * k * batch;
   const small = flops <= SMALL;
   const chosen = small ? smallTile : tileFor(gemm);

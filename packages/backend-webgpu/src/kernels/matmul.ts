@@ -47,9 +47,8 @@ export const matmulKernels = (stream: Stream): Pick<GpuKernels, "matmul"> => ({
         rowStride: s.bOuter,
       }),
       inputs: [a.storage, b.storage],
-      output: y.storage,
+      output: y,
       forUpdate: true,
-      size: batch * m * n,
     });
   },
 });

@@ -1,7 +1,11 @@
 import { createWebGpuBackend } from "@striate/backend-webgpu";
 import { test } from "vitest";
-import { bundledVectors, loadVectors } from "../node.js";
+import { bundledVectors, loadTrainingImages, loadVectors } from "../node.js";
+import { groups } from "../results.js";
 import { testBackend } from "../vitest.js";
+
+/** Milliseconds: the thirty steps of ResNet-20 take half an hour on a software adapter that has nothing else to do. */
+const twoHours = 7_200_000;
 
 const full = process.env["STRIATE_FULL"] === "1";
 
@@ -17,14 +21,18 @@ const missing = async (): Promise<string | null> => {
 
 const reason = await missing();
 
+const images = full ? await loadTrainingImages() : undefined;
+
 if (reason === null)
   // On a software adapter compiling the shaders takes longer than all else: the rest is `npm run conformance`'s.
   await testBackend({
     name: "webgpu",
     create: createWebGpuBackend,
-    groups: ["contract", "ops", "gradients", "overrides", "random", "leaks", "errors", "vectors", "models"],
-    vectors: await loadVectors(bundledVectors),
-    ...(!full && { shard: { index: 3, count: 40 } }),
+    vectors: await loadVectors(process.env["STRIATE_VECTORS"] ?? bundledVectors),
+    ...(images && { images }),
+    ...(full
+      ? { timeout: twoHours }
+      : { groups: groups.filter((group) => group !== "training"), shard: { index: 3, count: 40 } }),
   });
 else if (process.env["STRIATE_REQUIRE_WEBGPU"] === "1")
   test("conformance of webgpu", () => {
