@@ -43,17 +43,24 @@ export const findChromium = async (
   );
 };
 
-/** WebGPU and WebGL on the processor: the same on every machine, and there without a GPU. Nothing is fetched. */
-const flags = [
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
-  "--use-angle=swiftshader",
-  "--enable-unsafe-swiftshader",
+/** Nothing is fetched. */
+const quiet = [
   "--disable-quic",
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
+];
+
+/**
+ * WebGPU and WebGL on the processor: the same on every machine, and there without a GPU. The page itself is then drawn that way
+ * as well, which takes an eighth of a core for one that changes all the time.
+ */
+export const softwareGpu: readonly string[] = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
 ];
 
 /** What the program wrote on its standard error, of all that playwright says; else playwright's first line. */
@@ -63,15 +70,15 @@ const launchFailure = ({ message }: Error): string => {
 };
 
 /**
- * A headless Chromium, with `more` flags than its own; closing it leaves no process and no profile behind.
+ * A headless Chromium, with these flags besides its own; closing it leaves no process and no profile behind.
  *
  * @throws BrowserError if it does not start.
  */
-export const launchChromium = async (executablePath: string, more: readonly string[] = []): Promise<Browser> => {
+export const launchChromium = async (executablePath: string, flags: readonly string[] = []): Promise<Browser> => {
   // The program ends Chromium itself, after its own work at a signal.
   const signals = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
   try {
-    return await chromium.launch({ executablePath, args: [...flags, ...more], ...signals });
+    return await chromium.launch({ executablePath, args: [...quiet, ...flags], ...signals });
   } catch (error) {
     throw new BrowserError(`${executablePath} cannot be started: ${launchFailure(error as Error)}`, { cause: error });
   }

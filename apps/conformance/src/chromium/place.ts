@@ -1,4 +1,4 @@
-import { findChromium, launchChromium } from "@striate/chromium";
+import { findChromium, launchChromium, softwareGpu } from "@striate/chromium";
 import type { Inputs } from "../inputs.js";
 import type { Options } from "../options.js";
 import type { OpenPlace } from "../places.js";
@@ -11,7 +11,7 @@ export const openChromium = async (options: Options, inputs: Inputs): Promise<Op
   const program = await findChromium();
   const site = await serve(await siteFiles(options, inputs), { isolation: options.isolation });
   return {
-    start: async () => openWorker(await launchChromium(program), site.origin),
+    start: async () => openWorker(await launchChromium(program, softwareGpu), site.origin),
     close: site.close,
   };
 };
