@@ -17,7 +17,7 @@ export interface UiPortOptions extends Subject {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds from one picture of a kind to the next. Default 2000. */
   readonly interval?: number;
-  /** Of the time, how much pictures may take while training goes on. Default 0.02. */
+  /** Of the time, how much pictures may take while training goes on. Default 0.01. */
   readonly share?: number;
 }
 
@@ -34,7 +34,7 @@ export interface UiPort {
 export const stopReason = "stopped on the live page";
 
 export const createUiPort = (options: UiPortOptions): UiPort => {
-  const { optimizer, post, changed, recorded = [], signal, interval = 2000, share = 0.02 } = options;
+  const { optimizer, post, changed, recorded = [], signal, interval = 2000, share = 0.01 } = options;
   const changes = liveChanges(optimizer, {
     recorded,
     changed: (change) => {

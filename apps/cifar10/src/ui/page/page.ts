@@ -187,6 +187,23 @@ const draw = (): void => {
   });
 };
 
+/** Milliseconds between two drawings for new steps. The page often stands on the machine that trains, and takes from it. */
+const pace = 1000;
+let waiting = false;
+let drawnAt = Number.NEGATIVE_INFINITY;
+const drawSoon = (): void => {
+  if (waiting) return;
+  waiting = true;
+  setTimeout(
+    () => {
+      waiting = false;
+      drawnAt = performance.now();
+      draw();
+    },
+    Math.max(0, drawnAt + pace - performance.now()),
+  );
+};
+
 const showConnection = (now: boolean): void => {
   connected = now;
   link.dataset["connected"] = `${now}`;
@@ -212,9 +229,10 @@ on<RunState>("state", (state) => {
   heard = performance.now();
   fill(facts, ...state.facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 });
-on<Metric[]>("metrics", (metrics) => {
-  for (const metric of metrics) tracker?.metric(metric);
+source.addEventListener("metrics", ({ data }) => {
+  for (const metric of JSON.parse(data) as Metric[]) tracker?.metric(metric);
   heard = performance.now();
+  drawSoon();
 });
 on<PageMessage>("message", (message) => {
   tracker?.message(message);
