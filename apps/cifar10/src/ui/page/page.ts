@@ -187,8 +187,11 @@ const draw = (): void => {
   });
 };
 
-/** Milliseconds between two drawings for new steps. The page often stands on the machine that trains, and takes from it. */
-const pace = 1000;
+/**
+ * Milliseconds between two drawings for new steps. The page often stands on the machine that trains, and what it takes of one core all
+ * threads wait for: a drawing takes some 25 ms.
+ */
+const pace = 2500;
 let waiting = false;
 let drawnAt = Number.NEGATIVE_INFINITY;
 const drawSoon = (): void => {
