@@ -156,10 +156,10 @@ describe("a task that traps", () => {
   });
 });
 
-test("a worker that hangs is an error, others take its place, and it is known until it has ended", async () => {
-  const engine = await createEngine();
+/** A job whose tasks never end in a worker. */
+const hanging = (engine: Engine): (() => void) => {
   const own = mainScratchOf(engine);
-  const hanging = (): void =>
+  return () =>
     engine.runtime.run(
       "hang",
       () =>
@@ -170,7 +170,12 @@ test("a worker that hangs is an error, others take its place, and it is known un
       [0, own],
       SCRATCH,
     );
-  expect(hanging).toThrow(/a worker thread did not finish its task within 1 s; the threads were restarted/);
+};
+
+test("a worker that hangs is an error, others take its place, and it is known until it has ended", async () => {
+  const engine = await createEngine();
+  const hang = hanging(engine);
+  expect(hang).toThrow(/a worker thread did not finish its task within 1 s; the threads were restarted/);
   expect(engine.pool.zombies).toBe(THREADS - 1);
   expectWorks(engine);
   await engine.zombiesGone;
@@ -182,23 +187,12 @@ test("a worker that hangs is an error, others take its place, and it is known un
 
 test("a worker that ends in the middle of a task is an error long before a hanging one would be", async () => {
   const engine = await createEngine(200);
-  const own = mainScratchOf(engine);
+  const hang = hanging(engine);
   const [first] = engine.handles;
-  const endless = (): void =>
-    engine.runtime.run(
-      "die",
-      () =>
-        program((b, _task, scratch, _results, mine) =>
-          b.if(i32.ne(scratch, mine), () => b.forever((leave) => leave(i32.eq(i32.load(scratch), 12345)))),
-        ),
-      100,
-      [0, own],
-      SCRATCH,
-    );
   expect(first?.isGone()).toBe(false);
   // What is asked for here comes to pass while the calling thread waits for the worker's task.
   first?.terminate();
-  expect(endless).toThrow(/a worker thread ended in the middle of a task; the threads were restarted/);
+  expect(hang).toThrow(/a worker thread ended in the middle of a task; the threads were restarted/);
   expectWorks(engine);
   await engine.zombiesGone;
   expect(first?.isGone()).toBe(true);
