@@ -1,7 +1,7 @@
-import { Worker } from "node:worker_threads";
+import { fork } from "node:child_process";
 import { createBackend } from "@striate/backends";
 import type { IsolatedWorker } from "@striate/conformance";
-import { threadWorker } from "@striate/conformance/node";
+import { processWorker } from "@striate/conformance/node";
 import type { Inputs } from "./inputs.js";
 import type { Options, Place } from "./options.js";
 
@@ -17,7 +17,10 @@ const open: Readonly<Record<Place, (options: Options, inputs: Inputs) => Promise
     // An error here has its stack still.
     (await createBackend(options.backend)).backend.dispose();
     return {
-      start: () => threadWorker(new Worker(new URL("./worker.js", import.meta.url), { workerData: options })),
+      start: () => {
+        const program = new URL("./worker.js", import.meta.url);
+        return processWorker(fork(program, [JSON.stringify(options)], { serialization: "advanced" }));
+      },
       close: async () => {},
     };
   },

@@ -1,11 +1,10 @@
-/** The thread in which cases run; `main` watches it and starts another when a case hangs. */
-import { workerData } from "node:worker_threads";
+/** The process in which cases run; `main` watches it and starts another when a case hangs. */
 import { serveIsolated } from "@striate/conformance";
-import { threadPort } from "@striate/conformance/node";
+import { processPort } from "@striate/conformance/node";
 import { loadInputs } from "./inputs.js";
 import type { Options } from "./options.js";
 import { suiteOptions } from "./suite-options.js";
 
-const options = workerData as Options;
+const options = JSON.parse(process.argv[2] as string) as Options;
 
-await serveIsolated(threadPort(), async () => suiteOptions(options, await loadInputs(options)));
+await serveIsolated(processPort(), async () => suiteOptions(options, await loadInputs(options)));

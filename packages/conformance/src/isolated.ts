@@ -1,6 +1,6 @@
 /**
  * The suite in a worker, watched from outside: a kernel that loops for ever, or takes its worker down, is one failed case,
- * and the run goes on behind it in a fresh worker. What a worker is, a thread of Node or a page of a browser, is left to
+ * and the run goes on behind it in a fresh worker. What a worker is, a process of Node or a page of a browser, is left to
  * whoever carries the messages.
  */
 import { type CaseResult, type ConformanceReport, summarize } from "./results.js";

@@ -1,4 +1,4 @@
-/** What the suite needs of Node: vectors and images from disk, worker threads for isolated runs. */
+/** What the suite needs of Node: vectors and images from disk, processes for isolated runs. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,7 @@ import type { TrainingImages } from "./groups/training.js";
 import { loadVectorFiles, type VectorFile } from "./vectors/load.js";
 import type { Vectors } from "./vectors/parse.js";
 
-export { threadPort, threadWorker } from "./node-threads.js";
+export { processPort, processWorker } from "./node-processes.js";
 
 /** The vectors that come with this package. */
 export const bundledVectors: string = fileURLToPath(new URL("../vectors", import.meta.url));

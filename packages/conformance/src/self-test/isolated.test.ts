@@ -1,43 +1,52 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { type ForkOptions, fork } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { IsolatedRunError, type IsolatedWorker, runIsolated } from "../isolated.js";
-import { threadWorker } from "../node-threads.js";
+import { processWorker } from "../node-processes.js";
 import type { CaseResult } from "../results.js";
 import type { StartEvent } from "../run.js";
 
 let folder: string;
-let worker: URL;
+let worker: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "striate-conformance-"));
-  const outfile = join(folder, "worker.mjs");
+  worker = join(folder, "worker.mjs");
   await build({
     entryPoints: [fileURLToPath(new URL("./misbehaving-worker.ts", import.meta.url))],
     bundle: true,
     platform: "node",
     format: "esm",
     conditions: ["striate-source"],
-    outfile,
+    outfile: worker,
     logLevel: "error",
   });
-  worker = pathToFileURL(outfile);
 });
 
 afterAll(() => rm(folder, { recursive: true }));
 
+/** What dies by intention need not fill the terminal. */
+const quietly: ForkOptions = { serialization: "advanced", stdio: ["ignore", "ignore", "ignore", "ipc"] };
+
 describe("runIsolated", () => {
   const filter = ["ops:relu/1#f32", "ops:relu/17#f32", "ops:relu/63#f32"];
-  const run = (how: string) =>
-    runIsolated({ start: () => threadWorker(new Worker(worker, { workerData: { how, filter } })), grace: 500 });
+  const startWorker = (how: string): IsolatedWorker => processWorker(fork(worker, [how, ...filter], quietly));
+  const startProgram = async (text: string): Promise<IsolatedWorker> => {
+    const program = join(folder, "program.mjs");
+    await writeFile(program, text);
+    return processWorker(fork(program, quietly));
+  };
+  const run = (how: string) => runIsolated({ start: () => startWorker(how), grace: 500 });
 
   test.each([
     ["hang", /hangs: no result after 3 s/],
-    ["exit", /ended its thread with code 3/],
+    ["exit", /ended its process with code 3/],
+    ["abort", /ended its process by SIGABRT/],
+    ["later", /took its process down: thrown behind its back/],
   ])("a kernel that does not come back (%s) is one failed case, and the run goes on", async (how, reason) => {
     const report = await run(how);
     expect(report?.results.map(({ id, status }) => [id, status])).toEqual([
@@ -53,23 +62,22 @@ describe("runIsolated", () => {
   test("an abort ends it without a report", async () => {
     const abort = new AbortController();
     abort.abort();
-    const start = () => threadWorker(new Worker(worker, { workerData: { how: "hang", filter } }));
-    expect(await runIsolated({ start, signal: abort.signal })).toBeUndefined();
+    expect(await runIsolated({ start: () => startWorker("hang"), signal: abort.signal })).toBeUndefined();
   });
 
   test("a worker that cannot be loaded rejects", async () => {
-    const start = () => threadWorker(new Worker("throw new Error('no such module')", { eval: true }));
-    await expect(runIsolated({ start })).rejects.toThrow("no such module");
+    const start = () => startProgram("throw new Error('no such module')");
+    await expect(runIsolated({ start })).rejects.toThrow("the process ended with code 1 before its first case");
   });
 
   test("a worker that cannot start its backend rejects, with the name of what was thrown", async () => {
-    const run = runIsolated({ start: () => threadWorker(new Worker(worker, { workerData: { how: "throw" } })) });
+    const run = runIsolated({ start: () => startWorker("throw") });
     await expect(run).rejects.toThrow(IsolatedRunError);
     await expect(run).rejects.toMatchObject({ thrown: "RangeError", message: "no device" });
   });
 
   test("a worker that never says anything rejects", async () => {
-    const start = () => threadWorker(new Worker("setInterval(() => {}, 1000)", { eval: true }));
+    const start = () => startProgram("setInterval(() => {}, 1000)");
     await expect(runIsolated({ start, idle: 500 })).rejects.toThrow(
       "hangs between the cases: no sign of life for 0.5 s",
     );

@@ -1,28 +1,40 @@
-/** A worker whose backend never returns from one kernel call, or ends the thread in it. */
-import { workerData } from "node:worker_threads";
+/** A process whose backend never returns from one kernel call, or ends the process in or after it. */
 import { createCpuBackend } from "@striate/backend-cpu";
 import { type Backend, delegate, type Kernel } from "@striate/core/backend";
 import { serveIsolated } from "../isolated.js";
-import { threadPort } from "../node-threads.js";
+import { processPort } from "../node-processes.js";
 
 const misbehave = {
   hang: (): never => {
     for (;;);
   },
   exit: (): never => process.exit(3),
+  /** As native code does that fails. */
+  abort: (): never => process.abort(),
+  /** Nobody catches it, and the result never comes. */
+  later: (): void => {
+    setTimeout(() => {
+      throw new RangeError("thrown behind its back");
+    });
+  },
 } as const;
 
-const { how, filter } = workerData as { how: keyof typeof misbehave | "throw"; filter: string[] };
+const [how, ...filter] = process.argv.slice(2) as [keyof typeof misbehave | "throw", ...string[]];
 
 const create = async (): Promise<Backend> => {
   if (how === "throw") throw new RangeError("no device");
   const good = await createCpuBackend();
+  let misbehaved = false;
   const unary: Kernel<"unary"> = (call) => {
     // The shape of the sample `relu/17`.
-    if (call.attrs.kind === "relu" && call.outputs[0].shape.join() === "17") misbehave[how]();
+    if (call.attrs.kind === "relu" && call.outputs[0].shape.join() === "17") {
+      misbehaved = true;
+      misbehave[how]();
+    }
     good.kernels.unary(call);
   };
-  return { ...delegate(good), kernels: { ...good.kernels, unary } };
+  const read: Backend["read"] = (source) => (misbehaved ? new Promise(() => {}) : good.read(source as never));
+  return { ...delegate(good), read, kernels: { ...good.kernels, unary } };
 };
 
-await serveIsolated(threadPort(), () => ({ name: "misbehaving", create, filter, timeout: 3000 }));
+await serveIsolated(processPort(), () => ({ name: "misbehaving", create, filter, timeout: 3000 }));
