@@ -139,8 +139,10 @@ const expectedGradients = (sample: Sample, inputs: Arrays, y: NdArray, gy: NdArr
     const probes = probesOf(x, probeCount(y.data.length, terms?.(inputs, sample.attrs) ?? 1));
     if (exactly)
       return { name, probes, values: Float64Array.from(probes, (p) => (exactly[name] as NdArray).data[p] as number) };
-    const slopes = (at: Arrays, weights: NdArray): Float64Array =>
-      finiteDifferences(() => sample.reference(at)[0] as NdArray, at[name] as NdArray, weights, probes);
+    const slopes = (at: Arrays, weights: NdArray): Float64Array => {
+      const f = sample.nextTo?.(at) ?? (() => sample.reference(at)[0] as NdArray);
+      return finiteDifferences(() => f(at), at[name] as NdArray, weights, probes);
+    };
     const values = slopes(inputs, gy);
     if (!multilinear || !terms) return { name, probes, values };
     const meeting = (y.data.length * terms(inputs, sample.attrs)) / Math.max(1, x.data.length);

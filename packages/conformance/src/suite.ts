@@ -32,6 +32,8 @@ export interface Sample {
   readonly tolerance: Tolerance<Named<NdArray>, object>;
   run(inputs: Named<Tensor>): readonly Tensor[];
   reference(inputs: Named<NdArray>): readonly NdArray[];
+  /** The reference as it is next to `inputs`, where its kinks may lie too near for finite differences. */
+  nextTo?(inputs: Named<NdArray>): (inputs: Named<NdArray>) => NdArray;
   /** For samples whose gradient finite differences cannot tell: ties. */
   referenceGradient?(inputs: Named<NdArray>, gy: NdArray): Named<NdArray>;
 }
@@ -76,12 +78,13 @@ interface ErrorDefinition<I, A> {
   readonly deferred?: boolean;
 }
 
-interface Definition<I, A extends object> {
+export interface Definition<I, A extends object> {
   readonly tolerance: Tolerance<Fields<I, NdArray>, A>;
   readonly kernels?: readonly OptionalOp[];
   readonly differentiable?: boolean;
   run(inputs: Fields<I, Tensor>, attrs: A): Tensor | readonly Tensor[];
   reference(inputs: Fields<I, NdArray>, attrs: A): NdArray | readonly NdArray[];
+  nextTo?(inputs: Fields<I, NdArray>, attrs: A): (inputs: Fields<I, NdArray>) => NdArray;
   referenceGradient?(inputs: Fields<I, NdArray>, gy: NdArray, attrs: A): Partial<Fields<I, NdArray>>;
   readonly samples: readonly SampleDefinition<I, A>[];
   readonly errors?: readonly ErrorDefinition<I, A>[];
@@ -102,7 +105,7 @@ export const defineCases = <I, A extends object = object>(definition: Definition
   const samples = definition.samples.map((sample): Sample => {
     const { attrs, kind = "ordinary", dtypes = floats } = sample;
     const tolerance = (sample.exact ? exact : definition.tolerance) as Tolerance<Named<NdArray>, object>;
-    const { referenceGradient } = definition;
+    const { nextTo, referenceGradient } = definition;
     const differentiable = definition.differentiable ?? true;
     return {
       name: sample.name,
@@ -114,6 +117,10 @@ export const defineCases = <I, A extends object = object>(definition: Definition
       tolerance,
       run: (inputs) => run(inputs, attrs),
       reference: (inputs) => list<NdArray>(definition.reference(inputs as Fields<I, NdArray>, attrs)),
+      ...(nextTo && {
+        nextTo: (inputs: Named<NdArray>) =>
+          nextTo(inputs as Fields<I, NdArray>, attrs) as (inputs: Named<NdArray>) => NdArray,
+      }),
       ...(sample.ties &&
         referenceGradient && {
           referenceGradient: (inputs: Named<NdArray>, gy: NdArray) =>

@@ -238,6 +238,8 @@ export interface OpMap {
    * of a transposed convolution may ask for fewer rows and columns than there are windows.
    */
   conv2d: Op<2 | 3, 1, Conv2dAttrs>;
+  /** As `conv2d`, then `relu`. */
+  conv2dRelu: Op<2 | 3, 1, Conv2dAttrs>;
   /** (w, gy) -> gx; the output's shape is the input's. Also the forward of a transposed convolution. */
   conv2dGradInput: Op<2, 1, Conv2dAttrs>;
   /** (x, gy) -> gw; the output's shape is the weight's. */
@@ -251,6 +253,8 @@ export interface OpMap {
   avgPool2dGrad: Op<1, 1, AvgPoolAttrs>;
   /** (x [N, C, ...], weight [C], bias [C]) -> (y, batch mean [C], biased batch variance [C]). */
   batchNorm: Op<3, 3, { readonly eps: number }>;
+  /** As `batchNorm`, then `relu` of y. */
+  batchNormRelu: Op<3, 3, { readonly eps: number }>;
   /** (x, weight, mean, variance, gy) -> (gx, gweight, gbias), for statistics taken from this batch. */
   batchNormGrad: Op<5, 3, { readonly eps: number }>;
   /** Across channels of [N, C, ...]: x / (k + alpha * sum of squares over `size` channels)^beta. alpha is per element. */
@@ -260,6 +264,12 @@ export interface OpMap {
     { readonly size: number; readonly alpha: number; readonly beta: number; readonly k: number }
   >;
   concat: Op<number, 1, { readonly axis: number }>;
+  /**
+   * (x uint8 [N, C, H, W], rows int32 [N, h], columns int32 [N, w], table [N or 1, C, 256]) -> [N, C, h, w] of the table's
+   * dtype: y[n, c, i, j] = table[n, c, x[n, c, rows[n, i], columns[n, j]]], and table[n, c, 0] where the row or the column
+   * is -1. Any other one that x does not have is refused. Selects bits.
+   */
+  remapLookUp: Op<4, 1>;
   cumsum: Op<1, 1, { readonly axis: number }>;
   /**
    * int32 in [0, 2^24): the upper 24 bits of Philox4x32-10 words, so that every backend, float-only ones included,
@@ -310,7 +320,9 @@ type Tuple<T, N extends number> = number extends N
           : readonly [T, T, T]
         : N extends 2
           ? readonly [T, T]
-          : readonly [T, T, T, T, T];
+          : N extends 4
+            ? readonly [T, T, T, T]
+            : readonly [T, T, T, T, T];
 
 export interface Call<K extends OpName, S extends Storage = Storage> {
   readonly op: K;

@@ -150,6 +150,22 @@ const attach = (node: GradNode, outputs: readonly Tensor[], saves: Saves): void 
   node.setOutputs(outputs, saves);
 };
 
+const isRecorded = (inputs: readonly Tensor[], outputs: readonly TensorSpec[]): boolean =>
+  isRecording() && inputs.some((t) => t.edge) && outputs.some((spec) => isFloat(spec.dtype));
+
+/** `rule` has a gradient. */
+const record = <K extends OpName>(
+  rule: OpRule<K>,
+  runtime: Runtime,
+  inputs: readonly Tensor[],
+  attrs: Attrs<K>,
+  results: readonly Tensor[],
+): void => {
+  const saves = rule.saves ?? {};
+  const gradient = rule.gradient as GradientRule<Attrs<K>>;
+  attach(GradNode.record({ op: labelOf(rule), runtime, attrs, rule: gradient, inputs, saves }), results, saves);
+};
+
 /**
  * Run an op that its public function has validated: pick the native kernel or the decomposition, allocate, run, and
  * record it if a gradient may be asked for. Ops without inputs say on which `runtime`.
@@ -164,15 +180,13 @@ export const dispatchAll = <K extends OpName>(
   shapes: KernelShapes = {},
   runtime: Runtime = expectOperands(labelOf(rule), inputs, rule.inputs),
 ): readonly Tensor[] => {
-  const recorded = isRecording() && inputs.some((t) => t.edge) && outputs.some((spec) => isFloat(spec.dtype));
-  if (!recorded) return execute(runtime, rule, inputs, attrs, outputs, shapes);
+  if (!isRecorded(inputs, outputs)) return execute(runtime, rule, inputs, attrs, outputs, shapes);
   if (!rule.gradient)
     return rule.decompose
       ? scope(() => (rule.decompose as NonNullable<typeof rule.decompose>)(inputs, attrs, outputs))
       : execute(runtime, rule, inputs, attrs, outputs, shapes);
   const results = execute(runtime, rule, inputs, attrs, outputs, shapes);
-  const saves = rule.saves ?? {};
-  attach(GradNode.record({ op: labelOf(rule), runtime, attrs, rule: rule.gradient, inputs, saves }), results, saves);
+  record(rule, runtime, inputs, attrs, results);
   return results;
 };
 
@@ -185,6 +199,38 @@ export const dispatch = <K extends OpName>(
   shapes?: KernelShapes,
   runtime?: Runtime,
 ): Tensor => dispatchAll(rule, inputs, attrs, [output], shapes, runtime)[0] as Tensor;
+
+/** Two ops in a row that a kernel may do in one. Neither's gradient reads what lies between. */
+export interface FusedRule<K extends OpName, A extends OpName, B extends OpName> {
+  /** Has the attributes of `first`; its decomposition is the two. */
+  readonly fused: OpRule<K>;
+  readonly first: OpRule<A>;
+  /** Takes the first output of `first`, and keeps its shape. */
+  readonly second: OpRule<B>;
+  readonly secondAttrs: Attrs<B>;
+}
+
+/**
+ * As `dispatchAll` of `first` and then of `second`, to the bit: what lies between is never stored. Recorded as the two, so
+ * that gradient rules by name find each.
+ */
+export const dispatchFused = <K extends OpName, A extends OpName, B extends OpName>(
+  { fused, first, second, secondAttrs }: FusedRule<K, A, B>,
+  inputs: readonly Tensor[],
+  attrs: Attrs<A> & Attrs<K>,
+  outputs: readonly TensorSpec[],
+): readonly Tensor[] => {
+  const runtime = expectOperands(labelOf(first), inputs, first.inputs);
+  const results = execute(runtime, fused, inputs, attrs, outputs, {});
+  if (!isRecorded(inputs, outputs)) return results;
+  const [result, ...rest] = results as [Tensor, ...Tensor[]];
+  // Stands for what lies between: its place in the graph, not its values.
+  const between = runtime.tensor(result.ref, result);
+  record(first, runtime, inputs, attrs, [between, ...rest]);
+  record(second, runtime, [between], secondAttrs, [result]);
+  between.dispose();
+  return results;
+};
 
 /** The same elements under another shape of the same size, sharing storage. The caller has checked the shape. */
 export const view = (op: string, tensor: Tensor, shape: Shape): Tensor => {

@@ -35,13 +35,13 @@ export { elu, gelu, leakyRelu, silu, softplus } from "./ops/activation.js";
 export { adaptiveAvgPool2d, adaptiveMaxPool2d } from "./ops/adaptive-pool2d.js";
 export { argmax, argmin } from "./ops/arg-reduce.js";
 export { type AvgPoolOptions, avgPool2d } from "./ops/avg-pool2d.js";
-export { type BatchNormOptions, batchNorm } from "./ops/batch-norm.js";
+export { type BatchNormOptions, batchNorm, batchNormRelu } from "./ops/batch-norm.js";
 export { add, div, maximum, minimum, mul, type Operand, pow, sub } from "./ops/binary.js";
 export { cast } from "./ops/cast.js";
 export { type ClampOptions, clamp } from "./ops/clamp.js";
 export { eq, ge, gt, le, logicalAnd, logicalNot, logicalOr, lt, ne } from "./ops/compare.js";
 export { concat, stack } from "./ops/concat.js";
-export { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, convTranspose2d } from "./ops/conv2d.js";
+export { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, conv2dRelu, convTranspose2d } from "./ops/conv2d.js";
 export { cumsum } from "./ops/cumsum.js";
 export { type DropoutOptions, dropout } from "./ops/dropout.js";
 export { expand } from "./ops/expand.js";
@@ -85,6 +85,7 @@ export {
   type VarianceOptions,
   variance,
 } from "./ops/reduce.js";
+export { type RemapLookUpOptions, remapLookUp } from "./ops/remap-look-up.js";
 export { flatten, reshape, squeeze, unsqueeze } from "./ops/reshape.js";
 export { flip, type SliceOptions, slice } from "./ops/slice.js";
 export { logSoftmax, softmax } from "./ops/softmax.js";

@@ -16,6 +16,7 @@ import {
   localResponseNorm,
   maxPool2d,
   type Output,
+  relu,
   sequential,
 } from "@striate/nn";
 
@@ -165,11 +166,11 @@ export const googlenet = (options: TorchvisionGoogLeNetOptions = {}): Layer<(x: 
         (inChannels, outChannels, kernel, stride = 1) =>
         (m) => {
           const geometry = { stride, padding: (kernel - 1) / 2, bias: false, weightInit: torchvisionInit() };
-          const run = inOrder(m, {
+          return inOrder(m, {
             conv: conv2d(inChannels, outChannels, kernel, geometry),
             bn: batchNorm2d(outChannels, { eps: 1e-3 }),
+            relu: relu(),
           });
-          return (x) => run(x).relu();
         },
       large: 3,
       lastPool: 2,
@@ -198,8 +199,7 @@ export const googlenet2014 = (options: GoogLeNetOptions = {}): Layer<(x: Tensor)
         (inChannels, outChannels, kernel, stride = 1) =>
         (m) => {
           const geometry = { stride, padding: (kernel - 1) / 2, ...inits() };
-          const conv = m.child("conv", conv2d(inChannels, outChannels, kernel, geometry));
-          return (x) => conv(x).relu();
+          return inOrder(m, { conv: conv2d(inChannels, outChannels, kernel, geometry), relu: relu() });
         },
       large: 5,
       lastPool: 3,

@@ -13,7 +13,7 @@ import {
 } from "@striate/core/backend";
 import { build, type Forward, type Layer } from "@striate/nn";
 
-/** All of them, so that core decomposes nothing: a convolution arrives as one call. */
+/** All but those of two ops, which arrive as the two: core decomposes nothing else. */
 const optionalOps = {
   binaryScalar: true,
   pointwise: true,
@@ -39,9 +39,10 @@ const optionalOps = {
   batchNormGrad: true,
   localResponseNorm: true,
   concat: true,
+  remapLookUp: true,
   cumsum: true,
   randomBits: true,
-} as const satisfies Readonly<Record<OptionalOp, true>>;
+} as const satisfies Readonly<Record<Exclude<OptionalOp, "conv2dRelu" | "batchNormRelu">, true>>;
 
 /** A call of any kernel; `op` tells which. */
 export type AnyCall = { readonly [K in OpName]: Call<K> }[OpName];

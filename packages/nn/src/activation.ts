@@ -10,7 +10,7 @@ import {
 import type { Layer } from "./module.js";
 import { expectSizes } from "./options.js";
 
-export const relu = (): Layer => () => (x) => x.relu();
+export const relu = (): Layer => () => Object.assign((x: Tensor) => x.relu(), { isRelu: true });
 
 /** x > 0 ? x : negativeSlope · x */
 export const leakyRelu =

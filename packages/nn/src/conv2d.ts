@@ -2,6 +2,8 @@ import {
   ArgumentError,
   type Conv2dOptions as Conv2dOpOptions,
   type ConvTranspose2dOptions as ConvTranspose2dOpOptions,
+  conv2dRelu,
+  type Tensor,
 } from "@striate/core";
 import { fansOf } from "./init.js";
 import type { Layer } from "./module.js";
@@ -54,7 +56,10 @@ export const conv2d = (inChannels: number, outChannels: number, kernel: Pair, op
     const weight = m.parameter("weight", [outChannels, inChannels / groups, ...pairOf(kernel)], weightInit);
     const bias =
       options.bias === false ? undefined : m.parameter("bias", [outChannels], biasInit, fansOf(weight.shape));
-    return (x) => x.conv2d(weight, { bias, stride, padding, dilation, groups });
+    const geometry = { bias, stride, padding, dilation, groups };
+    return Object.assign((x: Tensor) => x.conv2d(weight, geometry), {
+      withRelu: (x: Tensor) => conv2dRelu(x, weight, geometry),
+    });
   };
 };
 

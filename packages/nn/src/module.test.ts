@@ -4,6 +4,7 @@ import {
   type Backend,
   memoryUsage,
   noGrad,
+  rand,
   ShapeError,
   scope,
   type Tensor,
@@ -14,6 +15,7 @@ import {
 import { beforeEach, describe, expect, test } from "vitest";
 import {
   batchNorm1d,
+  batchNorm2d,
   build,
   conv2d,
   dropout,
@@ -348,6 +350,38 @@ describe("observing", () => {
     stop();
     net.forward(input(2, 4));
     expect(seen.length).toBe(4);
+  });
+
+  test("where nobody watches, a layer and the ReLU behind it are one op; the numbers are the same", () => {
+    const asked: string[] = [];
+    const declined = (op: string) => ({
+      supports: () => {
+        asked.push(op);
+        return false;
+      },
+      run: () => {},
+    });
+    const fusing = ["conv2dRelu", "batchNormRelu"].map((op) => [op, declined(op)]);
+    const own: Backend = { ...backend, kernels: { ...backend.kernels, ...Object.fromEntries(fusing) } };
+    const layers = [conv2d(2, 3, 3), relu(), conv2d(3, 4, 1), batchNorm2d(4), relu(), relu(), conv2d(4, 1, 2)];
+    const net = build(sequential([sequential(layers.slice(0, 2)), ...layers.slice(2)]), { backend: own, seed: 1 });
+    const x = rand([2, 2, 6, 6], { backend: own, seed: 2 });
+    const run = (): number[][] => {
+      const { value, grads } = valueAndGrad(() => net.forward(x).square().sum(), net.parameters());
+      return [value, ...grads].map(valuesOf);
+    };
+    const fused = run();
+    expect(asked).toEqual(["conv2dRelu", "batchNormRelu"]);
+    const seen: string[] = [];
+    const stop = net.observe((name) => seen.push(name));
+    expect(run()).toEqual(fused);
+    expect(seen).toEqual(["0.0", "0.1", "0", "1", "2", "3", "4", "5", ""]);
+    stop();
+    expect(asked).toHaveLength(2);
+    const restore = net.intercept((name, output) => (name === "0.0" ? (output as Tensor).abs() : undefined));
+    expect(run()).not.toEqual(fused);
+    restore();
+    expect(run()).toEqual(fused);
   });
 
   test("an interceptor's tensor goes on in the place of a layer's output, until one stops", async () => {

@@ -16,7 +16,13 @@ import { randomSource } from "./random.js";
 /** Any forward pass. */
 export type Forward = (...inputs: never[]) => unknown;
 /** The forward pass of most layers, and of all that go into `sequential`. */
-export type UnaryForward = (x: Tensor) => Tensor;
+export interface UnaryForward {
+  (x: Tensor): Tensor;
+  /** The layer and a ReLU behind it, to the bit, in one kernel where the backend has one. */
+  readonly withRelu?: ((x: Tensor) => Tensor) | undefined;
+  /** The layer is a ReLU. */
+  readonly isRelu?: boolean | undefined;
+}
 
 /**
  * A layer before it has parameters: a function that declares them, and its sublayers, on `m` and returns its forward
@@ -46,6 +52,8 @@ export interface Definition {
   readonly dtype: "float32" | "float64";
   /** The mode now; for use in the forward pass. */
   readonly training: boolean;
+  /** Somebody observes or intercepts layers: each has to run by itself. For use in the forward pass. */
+  readonly watched: boolean;
   /** A trainable tensor. `fans` are those of its own shape; a bias takes its weight's. */
   parameter(name: string, shape: readonly number[], init: Initialiser, fans?: Fans): Tensor;
   /** A tensor that is saved but not trained, every element `value`. */
@@ -211,6 +219,9 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
     get training() {
       return training;
     },
+    get watched() {
+      return network.observers.size + network.entryObservers.size + network.interceptors.size > 0;
+    },
     parameter: (name, shape, init, fans = fansOf(shape)) => {
       claim(name);
       const stream = claimStream(network, join(path, name));
@@ -275,24 +286,29 @@ const instantiate = <F extends Forward>(layer: Layer<F>, path: string, network: 
   };
   const run = build();
 
-  const forward = ((...inputs: never[]) => {
-    try {
-      for (const entryObserver of network.entryObservers) entryObserver(path, inputs);
-      // Within the scope, which frees an output that another one replaces, and all if a watcher throws.
-      return scope(() => {
-        let output = run(...inputs);
-        for (const interceptor of network.interceptors) output = interceptor(path, output) ?? output;
-        for (const observer of network.observers) observer(path, output);
-        return output;
-      });
-    } catch (error) {
-      if (error instanceof StriateError && !network.located.has(error)) {
-        network.located.add(error);
-        if (path !== "") error.message += ` (in layer ${path})`;
+  /** `inner` within a scope, watched, its errors located. */
+  const guarded =
+    <G extends Forward>(inner: G) =>
+    (...inputs: Parameters<G>): ReturnType<G> => {
+      try {
+        for (const entryObserver of network.entryObservers) entryObserver(path, inputs);
+        // Within the scope, which frees an output that another one replaces, and all if a watcher throws.
+        return scope(() => {
+          let output = inner(...inputs);
+          for (const interceptor of network.interceptors) output = interceptor(path, output) ?? output;
+          for (const observer of network.observers) observer(path, output);
+          return output;
+        }) as ReturnType<G>;
+      } catch (error) {
+        if (error instanceof StriateError && !network.located.has(error)) {
+          network.located.add(error);
+          if (path !== "") error.message += ` (in layer ${path})`;
+        }
+        throw error;
       }
-      throw error;
-    }
-  }) as F;
+    };
+  const { withRelu, isRelu } = run as Partial<UnaryForward>;
+  const forward = Object.assign(guarded(run), { withRelu: withRelu && guarded(withRelu), isRelu }) as unknown as F;
 
   const settle = (): void => {
     for (const entry of tallies) {

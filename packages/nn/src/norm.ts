@@ -1,4 +1,11 @@
-import { ArgumentError, type LocalResponseNormOptions, ShapeError } from "@striate/core";
+import {
+  ArgumentError,
+  batchNorm as batchNormOp,
+  batchNormRelu,
+  type LocalResponseNormOptions,
+  ShapeError,
+  type Tensor,
+} from "@striate/core";
 import { constant } from "./init.js";
 import type { Definition, Layer } from "./module.js";
 import { expectGroups, expectSizes } from "./options.js";
@@ -37,14 +44,14 @@ const batchNorm =
         var: m.buffer("running_var", [features], 1),
         batches: m.tally("num_batches_tracked"),
       };
-      return (x) => {
+      const run = (normalize: typeof batchNormOp, x: Tensor): Tensor => {
         if (!ranks.includes(x.rank) || x.shape[1] !== features)
           throw new ShapeError(
             `${name}: x is [${x.shape.join(", ")}], expected rank ${ranks.join(" or ")} with ${features} channels`,
           );
-        if (!running) return x.batchNorm({ weight, bias, training: true, eps });
+        if (!running) return normalize(x, { weight, bias, training: true, eps });
         const { training } = m;
-        const y = x.batchNorm({
+        const y = normalize(x, {
           weight,
           bias,
           runningMean: running.mean,
@@ -56,6 +63,7 @@ const batchNorm =
         if (training) running.batches.increment();
         return y;
       };
+      return Object.assign((x: Tensor) => run(batchNormOp, x), { withRelu: (x: Tensor) => run(batchNormRelu, x) });
     };
   };
 

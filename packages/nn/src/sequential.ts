@@ -7,9 +7,14 @@ export type Layers = Readonly<Record<string, Layer>>;
 /** Declares `layers` on `m` and runs them one after another: `sequential` with names of one's own, and no level more. */
 export const inOrder = (m: Definition, layers: Layers | readonly Layer[]): UnaryForward => {
   const forwards = Object.entries(layers).map(([name, layer]) => m.child(name, layer));
+  /** What runs where nobody watches: a layer and a ReLU behind it are one. */
+  const fused = forwards.flatMap((forward, i): UnaryForward[] => {
+    if (forward.isRelu && forwards[i - 1]?.withRelu) return [];
+    return [(forwards[i + 1]?.isRelu && forward.withRelu) || forward];
+  });
   return (x) => {
     let y: Tensor = x;
-    for (const forward of forwards) {
+    for (const forward of m.watched ? forwards : fused) {
       const next = forward(y);
       // What autograd needs it holds itself; without this, a deep net in evaluation would hold all activations.
       if (y !== x && y !== next) y.dispose();

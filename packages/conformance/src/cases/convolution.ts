@@ -3,8 +3,9 @@ import type { ConvOptions, ConvTransposeOptions, FoldOptions, UnfoldOptions } fr
 import * as reference from "../reference/convolution.js";
 import type { NdArray } from "../reference/ndarray.js";
 import { pair, type WindowOptions } from "../reference/window.js";
-import { cycle, defineCases, fixed, input, integers, ramp, typed } from "../suite.js";
+import { cycle, type Definition, defineCases, fixed, input, integers, ramp, typed } from "../suite.js";
 import { bound, moved } from "../tolerance.js";
+import { thenRelu } from "./then-relu.js";
 
 interface ConvInputs {
   x: unknown;
@@ -17,7 +18,7 @@ const products = ({ w }: { w: NdArray }): number => w.shape.slice(1).reduce((a, 
 
 const kernels = ["conv2d", "conv2dGradInput", "conv2dGradWeight"] as const;
 
-export const conv2d = defineCases<ConvInputs, ConvOptions>({
+const plainConv2d: Definition<ConvInputs, ConvOptions> = {
   tolerance: bound(products),
   kernels,
   run: ({ x, w, ...bias }, attrs) => core.conv2d(x, w, { ...attrs, ...bias }),
@@ -154,6 +155,14 @@ export const conv2d = defineCases<ConvInputs, ConvOptions>({
       attrs: {},
     },
   ],
+};
+
+export const conv2d = defineCases(plainConv2d);
+
+export const conv2dRelu = defineCases({
+  ...thenRelu(plainConv2d),
+  kernels: ["conv2dRelu", "conv2dGradInput", "conv2dGradWeight"],
+  run: ({ x, w, ...bias }, attrs) => core.conv2dRelu(x, w, { ...attrs, ...bias }),
 });
 
 export const convTranspose2d = defineCases<ConvInputs, ConvTransposeOptions>({

@@ -13,6 +13,7 @@ import * as normalization from "./normalization.js";
 import { pointwise } from "./pointwise.js";
 import * as pooling from "./pooling.js";
 import * as reduction from "./reduction.js";
+import { remapLookUp } from "./remap-look-up.js";
 import * as softmax from "./softmax.js";
 import { cast, logicalNot, unaryCases } from "./unary.js";
 
@@ -71,4 +72,5 @@ export const cases = {
   ...losses,
   ...creation,
   dropout,
+  remapLookUp,
 } satisfies Record<PublicOpName, OpCases>;

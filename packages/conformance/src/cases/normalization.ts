@@ -3,8 +3,19 @@ import type { NdArray } from "../reference/ndarray.js";
 import type { BatchNormOptions, LocalResponseNormOptions } from "../reference/normalization.js";
 import * as reference from "../reference/normalization.js";
 import { varianceOf } from "../reference/reduce.js";
-import { cycle, defineCases, fixed, type InputSpec, input, integers, typed, uniform } from "../suite.js";
+import {
+  cycle,
+  type Definition,
+  defineCases,
+  fixed,
+  type InputSpec,
+  input,
+  integers,
+  typed,
+  uniform,
+} from "../suite.js";
 import { boundConstant, composed, type ToleranceContext } from "../tolerance.js";
+import { thenRelu } from "./then-relu.js";
 
 interface AffineInputs {
   x: unknown;
@@ -62,17 +73,21 @@ const running = (count: number): { runningMean: InputSpec; runningVar: InputSpec
   runningVar: fixed(uniform([count], 0.5, 2)),
 });
 
-export const batchNorm = defineCases<BatchNormInputs, BatchNormOptions>({
-  tolerance: normalized(channels),
-  kernels: ["batchNorm", "batchNormGrad"],
-  // Running statistics are rebound in place: their new values are outputs here, on handles of their own.
-  run: ({ x, runningMean, runningVar, ...rest }, attrs) =>
+/** Running statistics are rebound in place: their new values are outputs here, on handles of their own. */
+const runBatchNorm =
+  (op: typeof core.batchNorm): Definition<BatchNormInputs, BatchNormOptions>["run"] =>
+  ({ x, runningMean, runningVar, ...rest }, attrs) =>
     core.scope(() => {
       const statistics = [runningMean, runningVar].flatMap((t) => (t ? [t.detach()] : []));
       const [mean, variance] = statistics;
-      const y = core.batchNorm(x, { ...attrs, ...rest, runningMean: mean, runningVar: variance });
+      const y = op(x, { ...attrs, ...rest, runningMean: mean, runningVar: variance });
       return [y, ...statistics];
-    }),
+    });
+
+const plainBatchNorm: Definition<BatchNormInputs, BatchNormOptions> = {
+  tolerance: normalized(channels),
+  kernels: ["batchNorm", "batchNormGrad"],
+  run: runBatchNorm(core.batchNorm),
   reference: (inputs, attrs) => {
     const { y, runningMean, runningVar } = reference.batchNorm(inputs, attrs);
     return [y, ...[runningMean, runningVar].flatMap((t) => (t ? [t] : []))];
@@ -144,6 +159,14 @@ export const batchNorm = defineCases<BatchNormInputs, BatchNormOptions>({
     { name: "no-statistics", code: "argument", inputs: { x: input([4, 3]) }, attrs: { training: false } },
     { name: "int", code: "dtype", inputs: { x: typed("int32", integers([4, 3])) }, attrs: { training: true } },
   ],
+};
+
+export const batchNorm = defineCases(plainBatchNorm);
+
+export const batchNormRelu = defineCases({
+  ...thenRelu(plainBatchNorm),
+  kernels: ["batchNormRelu", "batchNormGrad"],
+  run: runBatchNorm(core.batchNormRelu),
 });
 
 interface LayerNormAttrs {

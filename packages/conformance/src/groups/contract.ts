@@ -370,13 +370,16 @@ const image = (channels: number, dtype: DType) => ({ shape: [2, channels, 6, 6],
 const window = { kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0], dilation: [1, 1], ceilMode: false };
 const conv = { stride: [1, 1], padding: [1, 1, 1, 1], dilation: [1, 1], groups: 1 };
 
+const convCall = (dtype: DType) => ({
+  inputs: [image(3, dtype), { shape: [4, 3, 3, 3], dtype }],
+  outputs: [image(4, dtype)],
+  attrs: conv,
+});
+
 /** One plausible call of each of the optional kernels that tend to decline. */
 const declinable: Readonly<Partial<Record<OpName, (dtype: DType) => object>>> = {
-  conv2d: (dtype) => ({
-    inputs: [image(3, dtype), { shape: [4, 3, 3, 3], dtype }],
-    outputs: [image(4, dtype)],
-    attrs: conv,
-  }),
+  conv2d: convCall,
+  conv2dRelu: convCall,
   conv2dGradInput: (dtype) => ({
     inputs: [{ shape: [4, 3, 3, 3], dtype }, image(4, dtype)],
     outputs: [image(3, dtype)],

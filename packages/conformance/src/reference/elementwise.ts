@@ -69,6 +69,7 @@ export const where = (condition: NdArray, a: NdArray, b: NdArray): NdArray =>
 export const clamp = (x: NdArray, { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY }): NdArray =>
   map(x, (value) => Math.min(Math.max(value, min), max));
 
+export const relu = (x: NdArray): NdArray => map(x, unary.relu);
 export const leakyRelu = (x: NdArray, slope: number): NdArray => map(x, (value) => (value > 0 ? value : slope * value));
 export const elu = (x: NdArray, alpha: number): NdArray =>
   map(x, (value) => (value > 0 ? value : alpha * Math.expm1(value)));

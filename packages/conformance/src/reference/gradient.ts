@@ -2,7 +2,7 @@
  * Gradients of the reference by finite differences in float64: the five-point stencil
  * (f(x-2h) - 8f(x-h) + 8f(x+h) - f(x+2h)) / 12h with h = 2^-12, exact up to h⁴·f⁽⁵⁾/30 + eps·abs(f)/h, about 1e-11
  * of the values around. That is far below what float32 may be off, and independent of every backend. Generators keep
- * kinks (ReLU, maxima, clamps) farther than 2h from the inputs.
+ * kinks (ReLU, maxima, clamps) farther than 2h from the inputs, or samples say what holds on one side: `nextTo`.
  */
 import type { NdArray } from "./ndarray.js";
 

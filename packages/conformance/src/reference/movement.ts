@@ -146,6 +146,17 @@ export const gather = (x: NdArray, axis: number, index: NdArray): NdArray => {
   return build(index.shape, (i) => at(x, withAxis(i, along, at(index, i))));
 };
 
+/** A row or a column of -1 shows what the byte 0 becomes. */
+export const remapLookUp = (x: NdArray, rows: NdArray, columns: NdArray, table: NdArray): NdArray => {
+  const [images, channels] = x.shape as [number, number];
+  return build([images, channels, rows.shape[1] as number, columns.shape[1] as number], (index) => {
+    const [n, c, i, j] = index as [number, number, number, number];
+    const [row, column] = [at(rows, [n, i]), at(columns, [n, j])];
+    const byte = row < 0 || column < 0 ? 0 : at(x, [n, c, row, column]);
+    return at(table, [table.shape[0] === 1 ? 0 : n, c, byte]);
+  });
+};
+
 export const scatterAdd = (x: NdArray, axis: number, index: NdArray, source: NdArray): NdArray => {
   const along = resolveAxis(axis, x.shape.length);
   const result = ndarray(x.shape, x.data);

@@ -101,6 +101,24 @@ const cases: readonly Case[] = [
   ["gather", (x) => x.gather(1, int([0, 2, 2, 1, 0, 0], [2, 3])), distinct([2, 3])],
   ["indexSelect", (x) => x.indexSelect(0, int([1, 1, 0])), distinct([2, 3])],
   ["scatterAdd", (x, s) => x.scatterAdd(0, int([1, 0, 1, 1], [2, 2]), s), distinct([3, 2]), distinct([2, 2])],
+  ...[1, 2].map(
+    (tables): Case => [
+      `remapLookUp by ${tables}`,
+      (table) => {
+        // Every 13th entry is tried below.
+        const x = tensor(
+          Uint8Array.from({ length: 36 }, (_, i) => 13 * (i % 19)),
+          { backend, shape: [2, 2, 3, 3] },
+        );
+        return ops.remapLookUp(x, {
+          rows: int([0, 1, 2, -1], [2, 2]),
+          columns: int([2, 1, 0, 0, -1, 2], [2, 3]),
+          table,
+        });
+      },
+      distinct([tables, 2, 256]),
+    ],
+  ),
   ["softmax", (x) => x.softmax(1), distinct([2, 3, 2])],
   ["logSoftmax", (x) => x.logSoftmax(), distinct([2, 3])],
   ["conv2d", (x, w) => x.conv2d(w), distinct([1, 2, 4, 4]), distinct([3, 2, 2, 3], -1, 1, 2)],

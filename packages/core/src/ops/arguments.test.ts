@@ -34,6 +34,10 @@ const bool = cached("bool");
 
 const [image, matrix, labels, flags] = [f(1, 4, 5, 5), f(2, 3), int(2), bool(2)];
 
+/** Good but for what is given. */
+const remap = ({ x = byte(2, 3, 4, 5), rows = int(2, 2), columns = int(2, 3), table = f(1, 3, 256) }): Tensor =>
+  ops.remapLookUp(x, { rows, columns, table });
+
 type Row = readonly [call: () => unknown, type: new (...args: never[]) => StriateError, message: string];
 const rows: readonly Row[] = [
   // Elementwise
@@ -131,6 +135,21 @@ const rows: readonly Row[] = [
   [() => matrix.scatterAdd(0, int(1, 3), matrix), ShapeError, "scatterAdd: source is [2, 3], index [1, 3]"],
   [() => matrix.scatterAdd(0, int(2, 3), double(2, 3)), DTypeError, "scatterAdd: source is float64, x is float32"],
   [() => flags.scatterAdd(0, labels, flags), DTypeError, "scatterAdd: x is bool"],
+  [() => remap({ x: image }), DTypeError, "remapLookUp: x is float32, expected uint8"],
+  [() => remap({ rows: f(2, 3) }), DTypeError, "remapLookUp: rows is float32, expected int32"],
+  [() => remap({ columns: byte(2, 3) }), DTypeError, "remapLookUp: columns is uint8, expected int32"],
+  [() => remap({ table: int(1, 3, 256) }), DTypeError, "remapLookUp: table is int32, expected float32 or"],
+  [() => remap({ x: byte(3, 4, 5) }), ShapeError, "remapLookUp: x is [3, 4, 5], expected [N, C, H, W]"],
+  [() => remap({ rows: int(3, 2) }), ShapeError, "remapLookUp: rows is [3, 2], expected [2, …] for 2 images"],
+  [() => remap({ columns: int(5) }), ShapeError, "remapLookUp: columns is [5], expected [2, …] for 2 images"],
+  [
+    () => remap({ table: f(3, 256) }),
+    ShapeError,
+    "remapLookUp: table is [3, 256], expected [2, 3, 256] or [1, 3, 256]",
+  ],
+  [() => remap({ table: f(3, 3, 256) }), ShapeError, "remapLookUp: table is [3, 3, 256], expected [2, 3, 256] or"],
+  [() => remap({ table: f(1, 3, 255) }), ShapeError, "remapLookUp: table is [1, 3, 255], expected [2, 3, 256] or"],
+  [() => remap({ x: byte(2, 3, 0, 5) }), IndexError, "remapLookUp: x of shape [2, 3, 0, 5] has no elements to index"],
   [() => labels.oneHot(0), ArgumentError, "oneHot: classes is 0, expected a positive integer"],
   [() => f(2).oneHot(3), DTypeError, "oneHot: labels is float32, expected int32"],
   [() => labels.oneHot(3, "bool"), DTypeError, "oneHot: dtype is bool"],
@@ -298,6 +317,10 @@ describe("wrong arguments", () => {
       expect(() => matrix.scatterAdd(1, outside(value, [2, 1]), f(2, 1))).toThrow(IndexError);
       expect(() => outside(value, [2]).oneHot(3)).toThrow(IndexError);
       expect(() => ops.crossEntropy(matrix, outside(value, [2]))).toThrow(IndexError);
+    }
+    for (const value of [-2, 5, 2 ** 31 - 1]) {
+      expect(() => remap({ rows: outside(value, [2, 1]) })).toThrow(IndexError);
+      expect(() => remap({ columns: outside(value, [2, 1]) })).toThrow(IndexError);
     }
     expect(() => f(1, 1, 2, 2).maxUnpool2d(outside(16, [1, 1, 2, 2]), { outputSize: [4, 4] })).toThrow(IndexError);
   });

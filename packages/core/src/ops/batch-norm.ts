@@ -1,5 +1,5 @@
 import { isRecording, withContext } from "../context.js";
-import { defineOp, dispatchAll, expectArguments, type OpRule } from "../dispatch.js";
+import { defineOp, dispatchAll, dispatchFused, expectArguments, type FusedRule, type OpRule } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -7,6 +7,7 @@ import { formatShape, sameShape, sizeOf } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import { fill } from "./fill.js";
 import { type PointwiseValue, pointwise } from "./pointwise.js";
+import { reluRule } from "./unary.js";
 
 /** All axes but the channels. */
 const statisticAxes = (x: Tensor): number[] => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
@@ -55,6 +56,20 @@ const rule: OpRule<"batchNorm"> = defineOp({
     return [normalizeBy(x, mean, variance, weight as Tensor, bias as Tensor, eps), mean, variance];
   },
 });
+
+const withRelu: FusedRule<"batchNormRelu", "batchNorm", "unary"> = {
+  fused: defineOp({
+    name: "batchNormRelu",
+    empty: Number.NaN,
+    decompose: (inputs, attrs, outputs) => {
+      const [y, mean, variance] = dispatchAll(rule, inputs, attrs, outputs) as readonly [Tensor, Tensor, Tensor];
+      return [y.relu(), mean, variance];
+    },
+  }),
+  first: rule,
+  second: reluRule,
+  secondAttrs: { kind: "relu" },
+};
 
 const normalizeBy = (x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor =>
   x
@@ -106,13 +121,7 @@ export interface BatchNormOptions {
   readonly eps?: number | undefined;
 }
 
-/**
- * Batch normalization of [N, C, ...] (Ioffe and Szegedy 2015), as torch.nn.functional.batch_norm: the biased variance
- * normalizes, the unbiased one goes into the running variance.
- *
- * @throws ArgumentError without statistics in evaluation; ShapeError, also for one element a channel in training.
- */
-export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOptions): Tensor => {
+const normalize = (x: Tensor, options: BatchNormOptions, thenRelu: boolean): Tensor => {
   const { runningMean, runningVar, training, momentum = 0.1, eps = 1e-5 } = options;
   expectArguments("batchNorm", { x, weight: options.weight, bias: options.bias, runningMean, runningVar });
   expectDType("batchNorm", "x", x.dtype, floatDTypes);
@@ -129,15 +138,15 @@ export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOp
   const affine = (given: Tensor | undefined, value: number): Tensor => given ?? fill(x.runtime, shape, x.dtype, value);
   if (!training) {
     if (!runningMean || !runningVar) throw new ArgumentError("batchNorm: evaluation needs runningMean and runningVar");
-    return normalizeBy(x, runningMean, runningVar, affine(options.weight, 1), affine(options.bias, 0), eps);
+    const y = normalizeBy(x, runningMean, runningVar, affine(options.weight, 1), affine(options.bias, 0), eps);
+    return thenRelu ? y.relu() : y;
   }
   const [weight, bias] = [affine(options.weight, 1), affine(options.bias, 0)];
   const outputs = [x.shape, shape, shape].map((s) => ({ shape: s, dtype: x.dtype }));
-  const [y, mean, variance] = dispatchAll(rule, [x, weight, bias], { eps }, outputs) as readonly [
-    Tensor,
-    Tensor,
-    Tensor,
-  ];
+  const inputs = [x, weight, bias];
+  const [y, mean, variance] = (
+    thenRelu ? dispatchFused(withRelu, inputs, { eps }, outputs) : dispatchAll(rule, inputs, { eps }, outputs)
+  ) as readonly [Tensor, Tensor, Tensor];
   withContext({ recording: false }, () => {
     // Both or neither: the second may find no memory.
     const moves: { readonly running: Tensor; readonly batch: Tensor; readonly scale: number }[] = [];
@@ -156,4 +165,19 @@ export const batchNorm = /* @__PURE__ */ scoped((x: Tensor, options: BatchNormOp
     moves.forEach(({ running }, i) => running.assign(moved[i] as Tensor));
   });
   return y;
-});
+};
+
+/**
+ * Batch normalization of [N, C, ...] (Ioffe and Szegedy 2015), as torch.nn.functional.batch_norm: the biased variance
+ * normalizes, the unbiased one goes into the running variance.
+ *
+ * @throws ArgumentError without statistics in evaluation; ShapeError, also for one element a channel in training.
+ */
+export const batchNorm: (x: Tensor, options: BatchNormOptions) => Tensor = /* @__PURE__ */ scoped(
+  (x: Tensor, options: BatchNormOptions) => normalize(x, options, false),
+);
+
+/** `batchNorm(x, options).relu()` to the bit, in one pass less over the output where the backend can. */
+export const batchNormRelu: (x: Tensor, options: BatchNormOptions) => Tensor = /* @__PURE__ */ scoped(
+  (x: Tensor, options: BatchNormOptions) => normalize(x, options, true),
+);

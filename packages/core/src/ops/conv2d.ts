@@ -1,10 +1,11 @@
-import type { Conv2dAttrs, Pair, Shape, Window2d } from "../backend.js";
-import { defineOp, dispatch, expectArguments, type OpRule } from "../dispatch.js";
+import type { Conv2dAttrs, Pair, Shape, TensorSpec, Window2d } from "../backend.js";
+import { defineOp, dispatch, dispatchFused, expectArguments, type FusedRule, type OpRule } from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
 import { formatShape, sameShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
+import { reluRule } from "./unary.js";
 import { foldWindows, unfoldWindows } from "./unfold2d.js";
 import { asPadding, asPair, dilatedSize, type PaddingLike, type PairLike, windowOutputSize } from "./window.js";
 
@@ -149,16 +150,12 @@ const expectImages = (op: string, x: Tensor, weight: Tensor, bias: Tensor | unde
     throw new ShapeError(`${op}: bias is ${formatShape(bias.shape)}, expected [${outputs}]`);
 };
 
-/**
- * Cross-correlation, as torch.nn.functional.conv2d: x [N, Cin, H, W], weight [Cout, Cin/groups, kh, kw]
- * -> [N, Cout, oh, ow] with oh = floor((H + top + bottom - dh(kh-1) - 1)/sh) + 1.
- *
- * @throws ShapeError, DTypeError, ArgumentError naming the argument.
- */
-export const conv2d = (x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor => {
+/** What a kernel gets, after all checks. */
+const callOf = (x: Tensor, weight: Tensor, options: Conv2dOptions) => {
   const attrs = attrsOf("conv2d", options);
+  const { bias } = options;
   const [outputs] = weight.shape as Image;
-  expectImages("conv2d", x, weight, options.bias, outputs);
+  expectImages("conv2d", x, weight, bias, outputs);
   const [n, channels] = x.shape as Image;
   if (channels !== (weight.shape[1] as number) * attrs.groups || outputs % attrs.groups !== 0)
     throw new ShapeError(
@@ -166,7 +163,35 @@ export const conv2d = (x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
         `groups expects ${(weight.shape[1] as number) * attrs.groups}, and ${outputs} outputs divisible by the groups`,
     );
   const size = windowOutputSize("conv2d", imageSize(x.shape), windowOf(attrs, weight.shape));
-  return forward(x, weight, options.bias, [n, outputs, ...size], attrs);
+  const inputs = bias ? [x, weight, bias] : [x, weight];
+  return { inputs, attrs, output: { shape: [n, outputs, ...size], dtype: x.dtype } };
+};
+
+/**
+ * Cross-correlation, as torch.nn.functional.conv2d: x [N, Cin, H, W], weight [Cout, Cin/groups, kh, kw]
+ * -> [N, Cout, oh, ow] with oh = floor((H + top + bottom - dh(kh-1) - 1)/sh) + 1.
+ *
+ * @throws ShapeError, DTypeError, ArgumentError naming the argument.
+ */
+export const conv2d = (x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor => {
+  const { inputs, attrs, output } = callOf(x, weight, options);
+  return dispatch(rule, inputs, attrs, output);
+};
+
+const withRelu: FusedRule<"conv2dRelu", "conv2d", "unary"> = {
+  fused: defineOp({
+    name: "conv2dRelu",
+    decompose: (inputs, attrs, [output]) => [dispatch(rule, inputs, attrs, output as TensorSpec).relu()],
+  }),
+  first: rule,
+  second: reluRule,
+  secondAttrs: { kind: "relu" },
+};
+
+/** `conv2d(x, weight, options).relu()` to the bit, in one pass over the output where the backend can. */
+export const conv2dRelu = (x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor => {
+  const { inputs, attrs, output } = callOf(x, weight, options);
+  return dispatchFused(withRelu, inputs, attrs, [output])[0] as Tensor;
 };
 
 export interface ConvTranspose2dOptions extends Conv2dOptions {

@@ -1,7 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Padding2d, Shape } from "../backend.js";
-import { concat, crossEntropy, permutation, randomWords, scope, type Tensor, tensor, valueAndGrad } from "../index.js";
+import {
+  concat,
+  crossEntropy,
+  permutation,
+  randomWords,
+  remapLookUp,
+  scope,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+} from "../index.js";
 import { sizeOf } from "../shape.js";
 import { createMinimalBackend } from "../testing/minimal-backend.js";
 
@@ -107,6 +117,17 @@ const linearOps: Readonly<Record<string, fc.Arbitrary<Linear>>> = {
         .mul(0)
         .scatterAdd(0, index([k, m], n, 2), source),
   })),
+  "remapLookUp in table": fc
+    .tuple(dimension, dimension, dimension, dimension, fc.boolean())
+    .map(([c, n, h, w, own]) => ({
+      shape: [own ? n : 1, c, 256],
+      apply: (table) => {
+        const x = index([n, c, h, w], 256, 2).cast("uint8");
+        // From -1 on.
+        const [rows, columns] = [index([n, 3], h + 1, 3).sub(1), index([n, 5], w + 1, 4).sub(1)];
+        return remapLookUp(x, { rows, columns, table });
+      },
+    })),
   maxUnpool2d: fc.constant({
     shape: [1, 2, 2, 2],
     apply: (x) => x.maxUnpool2d(index([1, 2, 2, 2], 9, 2), { outputSize: [3, 3] }),

@@ -46,6 +46,9 @@ const ruleOf = (kind: UnaryKind): OpRule<"unary"> => {
     : { ...common, saves: { outputs: [0] }, gradient: (c) => [d.gradient(c.output(0), c.grad())] };
 };
 
+/** For kernels that end in a ReLU. */
+export const reluRule: OpRule<"unary"> = /* @__PURE__ */ ruleOf("relu");
+
 const unary = (kind: UnaryKind): ((x: Tensor) => Tensor) => {
   const rule = ruleOf(kind);
   const allowed = integerKinds.includes(kind) ? numericDTypes : floatDTypes;

@@ -17,6 +17,9 @@ const empty = (...shape: number[]): Tensor => zeros(shape, { backend });
 const some = (...shape: number[]): Tensor => ops.ones(shape, { backend });
 const int = (shape: Shape): Tensor => zeros(shape, { backend, dtype: "int32" });
 
+const remap = (table: Tensor, x: Shape, rows: Shape, columns: Shape): Tensor =>
+  ops.remapLookUp(zeros(x, { backend, dtype: "uint8" }), { rows: int(rows), columns: int(columns), table });
+
 type Case = readonly [name: string, fn: (x: Tensor) => Tensor, input: Shape, output: Shape];
 
 const unary = [
@@ -86,6 +89,10 @@ const cases: readonly Case[] = [
   ["gather", (x) => x.gather(0, int([0, 2])), [3, 2], [0, 2]],
   ["indexSelect", (x) => x.indexSelect(0, int([0])), [3, 2], [0, 2]],
   ["scatterAdd of nothing", (x) => x.scatterAdd(0, int([0, 2]), empty(0, 2)), [3, 2], [3, 2]],
+  ["remapLookUp without images", (table) => remap(table, [0, 1, 5, 5], [0, 2], [0, 3]), [1, 1, 256], [0, 1, 2, 3]],
+  ["remapLookUp without channels", (table) => remap(table, [2, 0, 5, 5], [2, 2], [2, 3]), [2, 0, 256], [2, 0, 2, 3]],
+  ["remapLookUp to nothing", (table) => remap(table, [2, 1, 5, 5], [2, 3], [2, 0]), [1, 1, 256], [2, 1, 3, 0]],
+  ["remapLookUp of nothing", (table) => remap(table, [2, 1, 0, 5], [2, 0], [2, 3]), [2, 1, 256], [2, 1, 0, 3]],
   ["softmax", (x) => x.softmax(), [0, 3], [0, 3]],
   ["softmax of nothing", (x) => x.softmax(), [3, 0], [3, 0]],
   ["logSoftmax", (x) => x.logSoftmax(), [3, 0], [3, 0]],
@@ -192,6 +199,7 @@ describe("without elements", () => {
   test("an index into nothing is outside", () => {
     expect(() => empty(0, 2).gather(0, int([1, 2]))).toThrow(ops.IndexError);
     expect(() => empty(0, 2).scatterAdd(0, int([1, 2]), some(1, 2))).toThrow(ops.IndexError);
+    expect(() => remap(some(1, 1, 256), [1, 1, 0, 4], [1, 2], [1, 2])).toThrow(ops.IndexError);
     expect(tensor([], { backend }).shape).toEqual([0]);
   });
 });
