@@ -2,7 +2,7 @@ import { ArgumentError, randomWords } from "@striate/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { AugmentOptions, ImageBatch } from "./augment.js";
-import { augment, showImages } from "./augment.js";
+import { augment, augmentationBy, showImages } from "./augment.js";
 import { imageDataset } from "./dataset.js";
 import { colourComponents } from "./lighting.js";
 import { normalizationTables, normalize } from "./normalize.js";
@@ -204,6 +204,26 @@ describe("augment", () => {
     expect([...images]).toContain(0);
   });
 
+  test("is its parts, one after the other", () => {
+    const components = { values: [0.2, 0.02, 0.01], vectors: [0, 1, 2].map((i) => [0, 1, 2].map((j) => i - j + 0.5)) };
+    const parts: readonly AugmentOptions[] = [
+      { flip: "random", crop: { padding: 3, mode: "zero" } },
+      { brightness: 0.4 },
+      { contrast: 0.6 },
+      { lighting: { components } },
+      { cutout: { size: 2 }, erasing: { prob: 0.5 } },
+    ];
+    fc.assert(
+      fc.property(fc.subarray([...parts]), fc.nat(), fc.nat(9), (some, seed, epoch) => {
+        const batch = makeBatch(6, 3, 5, 4);
+        const address = { seed, epoch };
+        const whole = augment(batch, Object.assign({}, ...some), address);
+        const apart = some.reduce((images, part) => augment({ ...batch, images }, part, address), batch.images);
+        expect(whole).toEqual(apart);
+      }),
+    );
+  });
+
   test.each<[string, AugmentOptions]>([
     ["flip", { flip: "sometimes" as "random" }],
     ["crop.mode", { crop: { padding: 1, mode: "wrap" as "zero" } }],
@@ -264,14 +284,8 @@ describe("showImages", () => {
         const augmented = augment({ ...dataset, images, indices }, given, { seed, epoch });
         const expected = normalize({ ...dataset, images: augmented }, dataset);
         const target = new Float32Array(indices.length * size).fill(Number.NaN);
-        const address = { seed, epoch };
-        showImages(
-          dataset,
-          Int32Array.from(indices),
-          { options: given, address },
-          normalizationTables(dataset),
-          target,
-        );
+        const augmentation = augmentationBy(given, dataset, { seed, epoch });
+        showImages(dataset, Int32Array.from(indices), augmentation, normalizationTables(dataset), target);
         expect(target).toEqual(expected);
       }),
       { numRuns: 300 },

@@ -1,14 +1,13 @@
 import { ArgumentError } from "@striate/core";
 import { expectCount, expectNumber, expectSeed } from "./arguments.js";
+import { changesColour, colourTables } from "./colour.js";
 import type { ImageDataset } from "./dataset.js";
 import { imageSize } from "./dataset.js";
 import type { CutoutOptions, ErasingOptions } from "./erasing.js";
 import { erasedRectangles, fillRectangle } from "./erasing.js";
 import type { LightingOptions } from "./lighting.js";
-import { colourShift } from "./lighting.js";
-import { type Movement, moveImage, movementsBy, moveNormalized } from "./movement.js";
+import { moveImage, movementsBy, moveNormalized } from "./movement.js";
 import { normalizeInto } from "./normalize.js";
-import { drawsFor, streams, uniformNumber } from "./streams.js";
 
 /** Some images of a dataset, copied out, with the places they came from. */
 export interface ImageBatch {
@@ -103,75 +102,15 @@ export const expectAugmentOptions = (
   }
 };
 
-/** Replaces every value by f(value), rounded and kept within 0 to 255. */
-const mapValues = (image: Uint8Array, f: (value: number) => number): void => {
-  const table = Uint8ClampedArray.from({ length: 256 }, (_, value) => f(value));
-  for (let i = 0; i < image.length; i++) image[i] = table[image[i] as number] as number;
-};
-
-/** Mean luma (ITU-R BT.601, as torchvision) of a colour image; plain mean for any other number of channels. */
-const meanGrey = (image: Uint8Array, channels: number): number => {
-  const weights = channels === 3 ? [0.299, 0.587, 0.114] : new Array<number>(channels).fill(1 / channels);
-  const plane = image.length / channels;
-  let mean = 0;
-  weights.forEach((weight, channel) => {
-    let sum = 0;
-    for (let i = channel * plane; i < (channel + 1) * plane; i++) sum += image[i] as number;
-    mean += (weight * sum) / plane;
-  });
-  return mean;
-};
-
-const randomFactor = (amount: number, stream: number, { seed, epoch }: DrawAddress, index: number): number =>
-  1 + amount * (2 * uniformNumber(drawsFor(seed, stream, epoch, index)[0] as number) - 1);
-
-const changesColour = ({ brightness = 0, contrast = 0, lighting }: AugmentOptions): boolean =>
-  brightness > 0 || contrast > 0 || lighting !== undefined;
-
-const changeColour = (
-  image: Uint8Array,
-  { brightness = 0, contrast = 0, lighting }: AugmentOptions,
-  channels: number,
-  address: DrawAddress,
-  index: number,
-): void => {
-  if (brightness > 0) {
-    const factor = randomFactor(brightness, streams.brightness, address, index);
-    mapValues(image, (value) => value * factor);
-  }
-  if (contrast > 0) {
-    const factor = randomFactor(contrast, streams.contrast, address, index);
-    const grey = meanGrey(image, channels);
-    mapValues(image, (value) => grey + factor * (value - grey));
-  }
-  if (lighting) {
-    const plane = image.length / channels;
-    colourShift(lighting, address, index).forEach((shift, channel) => {
-      mapValues(image.subarray(channel * plane, (channel + 1) * plane), (value) => value + shift);
-    });
-  }
-};
-
 /** Bytes of the colour that erased pixels show. */
 const erasedColour = ({ mean, channels }: Pick<ImageBatch, "mean" | "channels">): number[] =>
   Array.from({ length: channels }, (_, channel) => Math.round(255 * (mean?.[channel] ?? 0)));
 
-/** Image `index`, which lies at `from`, moved and changed; into a target that is black. */
-const augmentImage = (
-  source: Uint8Array,
-  from: number,
-  target: Uint8Array,
-  movement: Movement | undefined,
-  options: AugmentOptions,
-  batch: Pick<ImageBatch, "channels" | "height" | "width" | "mean">,
-  address: DrawAddress,
-  index: number,
-): void => {
-  if (movement) moveImage(movement, source, from, target, 0, batch);
-  else target.set(source.subarray(from, from + target.length));
-  changeColour(target, options, batch.channels, address, index);
-  for (const rectangle of erasedRectangles(options, batch, address, index))
-    fillRectangle(rectangle, target, 0, batch, erasedColour(batch));
+const recolour = (image: Uint8Array, tables: readonly Uint8ClampedArray[]): void => {
+  const plane = image.length / tables.length;
+  tables.forEach((table, channel) => {
+    for (let i = channel * plane; i < (channel + 1) * plane; i++) image[i] = table[image[i] as number] as number;
+  });
 };
 
 /**
@@ -195,45 +134,75 @@ export const augment = (batch: ImageBatch, options: AugmentOptions, address: Dra
   for (let i = 0; i < indices.length; i++) {
     const index = indices[i] as number;
     const target = images.subarray(i * size, (i + 1) * size);
-    augmentImage(batch.images, i * size, target, movementOf?.(index), options, batch, address, index);
+    const image = { source: batch.images, from: i * size, movement: movementOf?.(index) };
+    if (image.movement) moveImage(image.movement, image.source, image.from, target, 0, batch);
+    else target.set(batch.images.subarray(i * size, (i + 1) * size));
+    if (changesColour(options)) recolour(target, colourTables(options, batch, address, index, image));
+    for (const rectangle of erasedRectangles(options, batch, address, index))
+      fillRectangle(rectangle, target, 0, batch, erasedColour(batch));
   }
   return images;
 };
 
+/** What is done to the images of an epoch. */
+export interface Augmentation {
+  readonly options: AugmentOptions;
+  readonly address: DrawAddress;
+  readonly movementOf: ReturnType<typeof movementsBy>;
+}
+
+/** The options have been checked. */
+export const augmentationBy = (options: AugmentOptions, dataset: ImageDataset, address: DrawAddress): Augmentation => ({
+  options,
+  address,
+  movementOf: movementsBy(options, dataset, address),
+});
+
+/**
+ * What becomes of the bytes of image `index`, channel by channel: the normalization, by `tables`, of its changed colours,
+ * written to `own`; `tables` where no colour changes.
+ */
+export const imageTables = (
+  dataset: ImageDataset,
+  augmentation: Augmentation | undefined,
+  index: number,
+  tables: readonly Float32Array[],
+  own: readonly Float32Array[],
+): readonly Float32Array[] => {
+  if (!augmentation || !changesColour(augmentation.options)) return tables;
+  const { options, address, movementOf } = augmentation;
+  const image = { source: dataset.images, from: index * imageSize(dataset), movement: movementOf?.(index) };
+  colourTables(options, dataset, address, index, image).forEach((colours, channel) => {
+    const [table, target] = [tables[channel] as Float32Array, own[channel] as Float32Array];
+    for (let value = 0; value < 256; value++) target[value] = table[colours[value] as number] as number;
+  });
+  return own;
+};
+
 /**
  * The images at `indices`, augmented and normalized into `target`: the bits of `augment` and `normalize`, in one pass
- * over the dataset's own bytes unless colours change. The options have been checked.
+ * over the dataset's own bytes.
  */
 export const showImages = (
   dataset: ImageDataset,
   indices: Int32Array,
-  augmentation: { readonly options: AugmentOptions; readonly address: DrawAddress } | undefined,
+  augmentation: Augmentation | undefined,
   tables: readonly Float32Array[],
   target: Float32Array,
 ): void => {
   const { images, channels, height, width } = dataset;
   const size = imageSize(dataset);
-  const plane = height * width;
   const colour = erasedColour(dataset).map((value, channel) => tables[channel]?.[value] as number);
-  const scratch = augmentation && changesColour(augmentation.options) ? new Uint8Array(size) : undefined;
-  const movementOf = augmentation && movementsBy(augmentation.options, dataset, augmentation.address);
+  const scratch = tables.map((table) => table.slice());
   for (let i = 0; i < indices.length; i++) {
     const index = indices[i] as number;
     const [from, to] = [index * size, i * size];
-    if (!augmentation) {
-      normalizeInto(tables, images, from, target, to, plane, channels);
-      continue;
-    }
-    const { options, address } = augmentation;
-    const movement = movementOf?.(index);
-    if (scratch) {
-      augmentImage(images, from, scratch.fill(0), movement, options, dataset, address, index);
-      normalizeInto(tables, scratch, 0, target, to, plane, channels);
-      continue;
-    }
-    if (movement) moveNormalized(movement, tables, images, from, target, to, dataset);
-    else normalizeInto(tables, images, from, target, to, plane, channels);
-    for (const rectangle of erasedRectangles(options, dataset, address, index))
+    const movement = augmentation?.movementOf?.(index);
+    const own = imageTables(dataset, augmentation, index, tables, scratch);
+    if (movement) moveNormalized(movement, own, images, from, target, to, dataset);
+    else normalizeInto(own, images, from, target, to, height * width, channels);
+    if (!augmentation) continue;
+    for (const rectangle of erasedRectangles(augmentation.options, dataset, augmentation.address, index))
       fillRectangle(rectangle, target, to, dataset, colour);
   }
 };

@@ -3,12 +3,15 @@ import type { Backend } from "@striate/core";
 import { ArgumentError, memoryUsage, OutOfMemoryError, scope } from "@striate/core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AugmentOptions } from "./augment.js";
 import { augment } from "./augment.js";
 import type { BatchOptions } from "./batches.js";
 import { batches } from "./batches.js";
 import { subset } from "./dataset.js";
+import { colourComponents } from "./lighting.js";
 import { normalize } from "./normalize.js";
 import { syntheticDataset } from "./synthetic.js";
+import { withRemapLookUp } from "./testing/with-remap-look-up.js";
 
 const dataset = syntheticDataset({ count: 23, seed: 1, channels: 2, height: 4, width: 5, classes: 7 });
 
@@ -109,6 +112,54 @@ describe("batches", () => {
     expect(first?.images).toEqual([...Float32Array.from(dataset.images, (value) => value / 255)]);
   });
 
+  test("bytes that become floats on the backend give the bits of floats from the host, for all options", () => {
+    const remapping = withRemapLookUp(backend);
+    const optional = <T>(...values: T[]) => fc.constantFrom<T | undefined>(undefined, ...values);
+    const sets = [1, 3].map((channels) => syntheticDataset({ count: 13, seed: 2, channels, height: 7, width: 6 }));
+    const cases = fc.constantFrom(...sets).chain((data) =>
+      fc.record({
+        data: fc.constant(data),
+        size: fc.integer({ min: 1, max: 14 }),
+        seed: fc.nat(),
+        epoch: fc.nat(9),
+        augment: optional(true).chain((on) =>
+          on === undefined
+            ? fc.constant(undefined)
+            : (fc.record({
+                flip: optional("none", "random", "alternating"),
+                crop: optional<AugmentOptions["crop"]>(
+                  ...[0, 1, 2, 3, 4, 5].map((padding) => ({ padding })),
+                  ...[0, 1, 2, 3, 4, 9].map((padding) => ({ padding, mode: "zero" as const })),
+                ),
+                brightness: optional(0.3),
+                contrast: optional(0.3),
+                lighting: optional({ components: colourComponents(data) }),
+                cutout: optional({ size: 3 }),
+                erasing: optional({ prob: 0.8 }),
+              }) as fc.Arbitrary<AugmentOptions>),
+        ),
+        mix: optional({ mixupAlpha: 1 }, { cutmixAlpha: 1, prob: 0.5 }),
+        normalize: optional({ mean: data.mean.map(() => 0.3), std: data.mean.map(() => 0.7) }),
+      }),
+    );
+    fc.assert(
+      fc.property(cases, ({ data, seed, ...given }) => {
+        const { augment: augmentation, mix, size } = given;
+        const began = remapping.calls();
+        const evaluates = augmentation === undefined && mix === undefined;
+        const paints = mix ?? augmentation?.cutout ?? augmentation?.erasing;
+        const seen = (on: Backend) =>
+          Array.from(
+            batches(data, { ...given, backend: on, ...(!evaluates && { seed }) }),
+            ({ images, labels, targets }) => [images.shape, ...[images, labels, targets].map((t) => t?.dataSync())],
+          );
+        expect(seen(remapping.backend)).toEqual(seen(backend));
+        expect(remapping.calls() - began).toBe(paints ? 0 : Math.ceil(13 / size));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test("works in for await", async () => {
     let seen = 0;
     for await (const { labels } of batches(dataset, { backend, size: 8, seed: 1 }))
@@ -143,6 +194,29 @@ describe("batches", () => {
     };
     expect(() => [...batches(dataset, { backend: full, size: 4 })]).toThrow(OutOfMemoryError);
     expect(memoryUsage(full)).toMatchObject({ tensors: 0, bytes: 0 });
+  });
+
+  test("through bytes likewise", () => {
+    const remapping = withRemapLookUp(backend);
+    for (const { images, labels } of batches(dataset, { backend: remapping.backend, size: 4, seed: 1 })) {
+      const { tensors, bytes } = memoryUsage(remapping.backend);
+      expect({ tensors, bytes }).toEqual({ tensors: 2, bytes: 4 * (images.size + labels.size) });
+    }
+    expect(remapping.calls()).toBe(6);
+    // Of bytes, rows, columns, table, floats and labels.
+    for (const room of [0, 1, 2, 3, 4, 5]) {
+      let allowed = room;
+      const full: Backend = {
+        ...remapping.backend,
+        alloc: (spec) => {
+          if (allowed-- === 0) throw new OutOfMemoryError("full", 1);
+          return backend.alloc(spec);
+        },
+      };
+      expect(() => [...batches(dataset, { backend: full, size: 4 })]).toThrow(OutOfMemoryError);
+      expect(memoryUsage(full)).toMatchObject({ tensors: 0, bytes: 0 });
+    }
+    expect(memoryUsage(remapping.backend)).toMatchObject({ tensors: 0, bytes: 0 });
   });
 
   test("no images: no batches", () => {

@@ -2,13 +2,13 @@ import type { Backend, Tensor } from "@striate/core";
 import { ArgumentError, permutation, scope, tensor } from "@striate/core";
 import { expectCount, expectSeed } from "./arguments.js";
 import type { AugmentOptions } from "./augment.js";
-import { expectAugmentOptions, showImages } from "./augment.js";
+import { augmentationBy, expectAugmentOptions } from "./augment.js";
 import type { ImageDataset } from "./dataset.js";
-import { imageSize } from "./dataset.js";
+import { type ImageTensors, imageTensors } from "./image-tensors.js";
 import type { MixOptions } from "./mix.js";
-import { expectMixOptions, mixImages, mixTargets, mixtureOf } from "./mix.js";
+import { expectMixOptions, mixTargets, mixtureOf } from "./mix.js";
 import type { Normalization } from "./normalize.js";
-import { expectNormalization, normalizationTables } from "./normalize.js";
+import { expectNormalization } from "./normalize.js";
 import { streams } from "./streams.js";
 
 export interface BatchOptions {
@@ -81,21 +81,16 @@ export const batches = (dataset: ImageDataset, options: BatchOptions): BatchSequ
       ? permutation(dataset.count, { seed, stream: streams.shuffle, offset: epoch })
       : Int32Array.from({ length: dataset.count }, (_, i) => i);
 
-  const tables = normalizationTables(normalization);
   const address = seed === undefined ? undefined : { seed, epoch };
-  const augmented = augmentation && address && { options: augmentation, address };
 
-  const makeBatch = (indices: Int32Array, index: number, scratch: Float32Array): Batch => {
-    const { channels, height, width, classes } = dataset;
+  const makeBatch = (indices: Int32Array, index: number, imagesAt: ImageTensors): Batch => {
+    const { classes } = dataset;
     const count = indices.length;
-    const values = scratch.subarray(0, count * imageSize(dataset));
-    showImages(dataset, indices, augmented, tables, values);
     const numbers = Int32Array.from(indices, (place) => dataset.labels[place] as number);
     const mixture = mix && address && mixtureOf(mix, dataset, address, index);
-    if (mixture) mixImages(values, mixture, dataset);
     // The scope frees the one if there is no room for the other.
     const tensors = scope(() => ({
-      images: tensor(values, { backend, shape: [count, channels, height, width] }),
+      images: imagesAt(indices, mixture),
       labels: tensor(numbers, { backend, shape: [count] }),
       ...(mixture && {
         targets: tensor(mixTargets(numbers, classes.length, mixture), { backend, shape: [count, classes.length] }),
@@ -108,10 +103,15 @@ export const batches = (dataset: ImageDataset, options: BatchOptions): BatchSequ
     total,
     *[Symbol.iterator]() {
       const places = order();
-      // `tensor` copies, so one array serves every batch.
-      const scratch = new Float32Array(Math.min(size, dataset.count) * imageSize(dataset));
+      const imagesAt = imageTensors(dataset, {
+        backend,
+        augmentation: augmentation && address && augmentationBy(augmentation, dataset, address),
+        normalization,
+        mixes: mix !== undefined,
+        most: Math.min(size, dataset.count),
+      });
       for (let index = start; index < total; index++) {
-        const batch = makeBatch(Int32Array.from(places.subarray(index * size, (index + 1) * size)), index, scratch);
+        const batch = makeBatch(Int32Array.from(places.subarray(index * size, (index + 1) * size)), index, imagesAt);
         try {
           yield batch;
         } finally {

@@ -3,7 +3,7 @@ import type { AugmentOptions, DrawAddress } from "./augment.js";
 import { lookUp } from "./normalize.js";
 import { drawsFor, streams, uniformInteger } from "./streams.js";
 
-interface Geometry {
+export interface Geometry {
   readonly channels: number;
   readonly height: number;
   readonly width: number;
@@ -16,6 +16,13 @@ export interface Movement {
   /** Columns from `begin` up to `end` show neighbours in the source, in this direction. */
   readonly run: { readonly begin: number; readonly end: number; readonly step: 1 | -1 };
 }
+
+/** Every pixel shows itself. */
+export const noMovement = ({ height, width }: Geometry): Movement => ({
+  rows: Int32Array.from({ length: height }, (_, y) => y),
+  columns: Int32Array.from({ length: width }, (_, x) => x),
+  run: { begin: 0, end: width, step: 1 },
+});
 
 const isFlipped = (flip: AugmentOptions["flip"], { seed, epoch }: DrawAddress, index: number): boolean => {
   if (flip === undefined || flip === "none") return false;
@@ -97,6 +104,22 @@ export const moveImage = (
       }
     }
   }
+};
+
+/** Sum of table[byte] over the pixels of a moved plane. */
+export const sumMoved = (
+  { rows, columns }: Movement,
+  table: Uint8ClampedArray,
+  source: Uint8Array,
+  from: number,
+  { width }: Geometry,
+): number => {
+  const black = table[0] as number;
+  let sum = 0;
+  for (const row of rows)
+    for (const column of columns)
+      sum += row < 0 || column < 0 ? black : (table[source[from + row * width + column] as number] as number);
+  return sum;
 };
 
 /** Columns from `begin` up to `end` of a row, each by itself. */
