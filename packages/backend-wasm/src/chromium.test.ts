@@ -6,7 +6,7 @@ import { build } from "esbuild";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWasmBackend } from "./index.js";
-import type { PageResult, trainHere } from "./testing/page.js";
+import type { PageResult, PageSettings, trainHere } from "./testing/page.js";
 import { train } from "./testing/train.js";
 
 const executablePath = process.env["STRIATE_CHROMIUM"] ?? "/usr/bin/chromium";
@@ -72,16 +72,19 @@ else {
   });
 
   /** Trains in the page at `path`, in its main thread or in a worker. */
-  const inPage = async (path: string, where: "page" | "worker", threads?: number): Promise<PageResult> => {
+  const inPage = async (
+    path: string,
+    where: "page" | "worker",
+    options: Omit<PageSettings, "steps"> = {},
+  ): Promise<PageResult> => {
     const page = await browser.newPage();
     try {
       await page.goto(origin + path);
-      const settings = { steps: STEPS, ...(threads !== undefined && { threads }) };
+      const settings: PageSettings = { steps: STEPS, ...options };
       if (where === "page")
         return await page.evaluate(
-          ({ threads: count, steps }) =>
-            (globalThis as unknown as { trainHere: typeof trainHere }).trainHere(count, steps),
-          settings as { threads?: number; steps: number },
+          (data) => (globalThis as unknown as { trainHere: typeof trainHere }).trainHere(data),
+          settings,
         );
       return await page.evaluate(
         (data) =>
@@ -100,15 +103,22 @@ else {
 
   describe("Chromium trains to the bits that Node trains to", () => {
     test("with cross-origin isolation, on three threads, in a worker", { timeout: 60_000 }, async () => {
-      const { weights, ...rest } = await inPage("/", "worker", 3);
-      expect(rest).toEqual({ threads: 3, description: "3 threads" });
+      const { weights, ...rest } = await inPage("/", "worker", { threads: 3 });
+      expect(rest).toEqual({ threads: 3, tile: "4x8", description: "3 threads", kept: [] });
       expect(weights).toEqual(expected);
     });
 
     test("in a page's main thread, which may not wait", { timeout: 60_000 }, async () => {
-      const { weights, threads } = await inPage("/", "page", 2);
+      const { weights, threads } = await inPage("/", "page", { threads: 2 });
       expect(threads).toBe(2);
       expect(weights).toEqual(expected);
+    });
+
+    test("with a tile that it measures by a page's clock and keeps in its storage", { timeout: 60_000 }, async () => {
+      const { weights, tile, description, kept } = await inPage("/open/", "page", { tile: "measured" });
+      expect(description).toContain(`, tile ${tile} (measured)`);
+      expect(weights).toEqual(expected);
+      expect(kept).toEqual([[expect.stringMatching(/^striate-wasm .*Chrome\/\d/), tile]]);
     });
 
     test("without cross-origin isolation, on one thread, and says so", { timeout: 60_000 }, async () => {

@@ -1,7 +1,7 @@
 import { memoryUsage, tensor, zeros } from "@striate/core";
 import { ArgumentError, DisposedError, OutOfMemoryError, UnsupportedError } from "@striate/core/backend";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createWasmBackend, type WasmBackend } from "./index.js";
+import { createWasmBackend, type TileCache, type WasmBackend, type WasmBackendOptions } from "./index.js";
 import { train } from "./testing/train.js";
 
 afterEach(() => {
@@ -97,6 +97,20 @@ describe("options", () => {
     await expect(createWasmBackend({ maxMemoryBytes })).rejects.toThrow(ArgumentError);
   });
 
+  test.each(["4x9", "MEASURED", "", "toString", null, { rows: 4, vectors: 2 }])("tile %j is refused", async (tile) => {
+    const created = createWasmBackend({ tile: tile as "4x8" });
+    await expect(created).rejects.toThrow(ArgumentError);
+    await expect(created).rejects.toThrow(
+      `createWasmBackend: tile is ${JSON.stringify(tile)}, expected measured or one of 4x8, 4x12, 4x16`,
+    );
+  });
+
+  test.each([null, {}, { getItem: () => null }])("tileCache %j is refused", async (cache) => {
+    const created = createWasmBackend({ tile: "measured", tileCache: cache as unknown as TileCache });
+    await expect(created).rejects.toThrow(ArgumentError);
+    await expect(created).rejects.toThrow("createWasmBackend: tileCache");
+  });
+
   test("an engine without SIMD is refused", async () => {
     vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
     await expect(createWasmBackend()).rejects.toThrow(UnsupportedError);
@@ -134,6 +148,42 @@ describe("options", () => {
     const backend = await createWasmBackend({ threads: 1 });
     expect(backend.threadsNote).toBe("");
     backend.dispose();
+  });
+});
+
+describe("the tile", () => {
+  /** As the backend tells it, and the weights of a training. */
+  const trained = async (options: WasmBackendOptions) => {
+    const backend = await createWasmBackend({ threads: 2, ...options });
+    const weights = (await train(backend, 2)).map(({ buffer }) => new Uint32Array(buffer));
+    const { tile, description } = backend;
+    backend.dispose();
+    return { tile, description, weights };
+  };
+
+  test("is a fixed one by default; others are told of, and train to the same bits", async () => {
+    const { weights, ...told } = await trained({});
+    expect(told).toEqual({ tile: "4x8", description: "2 threads" });
+    for (const tile of ["4x8", "4x12", "4x16"] as const)
+      expect(await trained({ tile })).toEqual({ tile, description: `2 threads, tile ${tile}`, weights });
+  });
+
+  test("is measured on demand, and kept", async () => {
+    const entries = new Map<string, string>();
+    const tileCache: TileCache = {
+      getItem: (key) => entries.get(key) ?? null,
+      setItem: (key, value) => void entries.set(key, value),
+    };
+    const { tile, description, dispose } = await createWasmBackend({ threads: 1, tile: "measured", tileCache });
+    dispose();
+    expect([...entries.values()]).toEqual([tile]);
+    expect(description).toBe(`1 thread, tile ${tile} (measured)`);
+    for (const kept of ["4x12", "4x16"] as const) {
+      for (const key of entries.keys()) entries.set(key, kept);
+      const next = await createWasmBackend({ threads: 1, tile: "measured", tileCache });
+      expect([next.tile, next.description]).toEqual([kept, `1 thread, tile ${kept} (measured)`]);
+      next.dispose();
+    }
   });
 });
 

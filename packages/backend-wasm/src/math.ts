@@ -27,6 +27,9 @@ const polynomial = (b: FunctionBody, x: V128, coefficients: readonly number[]): 
   return sum;
 };
 
+/** max(x, 0): NaN stays, as pmax keeps it; so does -0, which becomes 0 by adding 0. */
+export const reluF32x4 = (x: V128): V128 => f32x4.add(f32x4.pmax(x, f32x4.const(0)), f32x4.const(0));
+
 /** -0 in every lane: the sign bits. */
 const signs64 = (): V128 => c64(-0);
 

@@ -1,5 +1,6 @@
 import { OutOfMemoryError } from "@striate/core/backend";
 import { assemble, type FunctionDefinition, type MemoryType } from "./assembler/module.js";
+import type { Tile } from "./kernels/tile.js";
 import type { Allocator } from "./memory/allocator.js";
 import type { Pool } from "./threads/pool.js";
 import { MAX_ARGUMENTS, MAX_TASKS } from "./threads/protocol.js";
@@ -25,6 +26,8 @@ export interface Runtime {
   withTemporary<T>(bytes: number, use: (address: number) => T): T;
   alloc(bytes: number): number;
   free(address: number): void;
+  /** Of every matrix product and convolution. It never changes, so keys need not name it. */
+  readonly tile: Tile;
   /** Fresh views: growing makes those that were taken before too short. */
   readonly buffer: ArrayBufferLike;
 }
@@ -49,10 +52,11 @@ export interface RuntimeOptions {
   readonly allocator: Allocator;
   readonly pool: Pool | undefined;
   readonly threads: number;
+  readonly tile: Tile;
 }
 
 export const createRuntime = (options: RuntimeOptions): Runtime => {
-  const { name, memory, memoryType, allocator, pool, threads } = options;
+  const { name, memory, memoryType, allocator, pool, threads, tile } = options;
   /** In the order of their last use. */
   const programs = new Map<string, Program>();
   const host = { memory, sin: Math.sin, cos: Math.cos };
@@ -148,6 +152,7 @@ export const createRuntime = (options: RuntimeOptions): Runtime => {
     },
     alloc,
     free: allocator.free,
+    tile,
     get buffer() {
       return memory.buffer;
     },

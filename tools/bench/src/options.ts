@@ -68,12 +68,13 @@ Examples:
   npm run bench -- --peer torch                 PyTorch too
   npm run bench -- --peers striate:cpu          one peer, compared with none
   npm run bench -- --peers striate:wasm-2,torch,torch-1 --filter train
+  npm run bench -- --peers striate:wasm-1,striate:wasm-1:4x12,striate:wasm-1:4x16 --filter "matmul 1024,3x3 @32 forward"
   npm run bench -- --json results.json          the table, and all samples in a file
   npm run bench -- --json - > results.json      the table on standard error
 
 Peers:
   striate:NAME is a backend by its name in --backend, striate:wasm with a thread for every core; striate:wasm-1 and
-  striate:wasm-2 have one and two threads. tfjs:wasm has one: its threads do not start in Node. jax-js is its wasm
+  striate:wasm-2 have one and two threads; a tile may follow, as in striate:wasm-1:4x12. tfjs:wasm has one: its threads do not start in Node. jax-js is its wasm
   device, with one thread as in Node, jax-js-2 with two workers as in a page. torch is PyTorch on the CPU with a thread
   for every core, torch-1 and torch-2 with one and two: in a Python of its own, /usr/bin/python3 unless STRIATE_PYTHON
   names another (Debian has it as python3-torch), and timed in there, around the runs. --list names all.

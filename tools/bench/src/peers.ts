@@ -1,4 +1,4 @@
-import { backendNames } from "@striate/backends";
+import { backendNames, wasmTiles } from "@striate/backends";
 import type { Peer } from "./peer.js";
 import { jaxPeer } from "./peers/jax.js";
 import { striatePeer, striateWasmPeer } from "./peers/striate.js";
@@ -10,7 +10,8 @@ export const peers: readonly Peer[] = [
   striateWasmPeer(),
   striateWasmPeer(1),
   striateWasmPeer(2),
-  ...backendNames.filter((name) => name !== "auto" && name !== "wasm").map(striatePeer),
+  ...[undefined, 1].flatMap((threads) => wasmTiles.map((tile) => striateWasmPeer(threads, tile))),
+  ...backendNames.filter((name) => name !== "auto" && !/^wasm\b/.test(name)).map(striatePeer),
   tfjsPeer("tfjs:wasm", "wasm", "node"),
   tfjsPeer("tfjs:cpu", "cpu", "node"),
   tfjsPeer("tfjs:cpu-modules", "cpu", "modules"),

@@ -1,6 +1,6 @@
-import { createBackend } from "@striate/backends";
 import { cifar10Classes, type ImageDataset } from "@striate/data";
 import type { Views } from "@striate/train";
+import { openBackend } from "../backend.js";
 import { type CommonOptions, createCommand, parseWith, readCount, readPath } from "../cli.js";
 import { ConfigError } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
@@ -67,7 +67,7 @@ export const evaluateRun: CommandDefinition<EvalOptions> = {
     }),
   run: async ({ run: given, split, views, backend: name, data, offline }, { reporter, signal }) => {
     const run = findRun(given);
-    const { backend } = await createBackend(name ?? runConfig(run).backend);
+    const { backend } = await openBackend(name ?? runConfig(run).backend);
     return unlessStopped({ reporter, signal }, async () => {
       const { net, config } = await trainedNetwork(run, backend, cifar10Classes.length);
       const from = {

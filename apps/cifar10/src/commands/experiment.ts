@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { createBackend } from "@striate/backends";
+import { openBackend } from "../backend.js";
 import { type CommonOptions, createCommand, parseWith, readPath } from "../cli.js";
 import { compareRuns, comparisonText } from "../comparison.js";
 import { ConfigError } from "../config/resolve.js";
@@ -55,7 +55,7 @@ export const experiment: CommandDefinition<ExperimentOptions> = {
     }),
   run: async ({ configs, out }, context) => {
     const [{ backend: name, seed }] = configs as readonly [Config, ...Config[]];
-    const { backend } = await createBackend(name);
+    const { backend } = await openBackend(name);
     const work = async (): Promise<Exit> => {
       const preset = `experiment-${configs.map((config) => config.preset).join("-")}`;
       const folder = out ?? join(runsFolder, runName(new Date(), { preset, seed }, backend.name));

@@ -1,8 +1,8 @@
-import { createBackend } from "@striate/backends";
 import { replaceFile } from "@striate/checkpoint/node";
 import { batches } from "@striate/data";
 import { lrFind } from "@striate/train";
 import { html } from "hono/html";
+import { openBackend } from "../backend.js";
 import { type CommonOptions, createCommand, parseWith, readCount, readPath } from "../cli.js";
 import { readNumber } from "../config/flags.js";
 import { ConfigError } from "../config/resolve.js";
@@ -61,7 +61,7 @@ export const lrFindCommand: CommandDefinition<LrFindOptions> = {
       const { batchSize, seed } = config;
       if (batchSize > training.count)
         throw new ConfigError(`batchSize is ${batchSize}, more than the ${training.count} training images`);
-      const { backend } = await createBackend(config.backend);
+      const { backend } = await openBackend(config.backend);
       const assembled = assemble(config, { steps, training }, { backend, seed });
       try {
         const { net, optimizer, loss, transform, augment } = assembled;

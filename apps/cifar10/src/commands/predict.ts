@@ -1,8 +1,8 @@
-import { createBackend } from "@striate/backends";
 import { noGrad, scope, softmax } from "@striate/core";
 import { cifar10Classes } from "@striate/data";
 import { logitsOf } from "@striate/nn";
 import { withViews } from "@striate/train";
+import { openBackend } from "../backend.js";
 import { type CommonOptions, createCommand, parseWith, readCount, readPath } from "../cli.js";
 import { ConfigError } from "../config/resolve.js";
 import { pictureTensor, readPicture, statisticsOf } from "../pictures.js";
@@ -52,7 +52,7 @@ export const predict: CommandDefinition<PredictOptions> = {
     const run = findRun(given);
     // All of them before the first answer: a file that is no picture shall not come after half of the results.
     const pictures = await Promise.all(files.map(readPicture));
-    const { backend } = await createBackend(name);
+    const { backend } = await openBackend(name);
     try {
       const { net, config } = await trainedNetwork(run, backend, cifar10Classes.length);
       const statistics = statisticsOf(config.data.source);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createBackend } from "@striate/backends";
 import { InvalidArgumentError } from "commander";
+import { openBackend } from "../backend.js";
 import { type CommonOptions, createCommand, parseWith, readCount, readPath } from "../cli.js";
 import { ConfigError, overlay } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
@@ -148,7 +148,7 @@ export const train: CommandDefinition<TrainOptions> = {
     };
   },
   run: async ({ config, out, resume, seeds, fastDevRun, overfitBatches, json, ...rest }, context) => {
-    const { backend, reason } = await createBackend(config.backend, { profile: rest.profile });
+    const { backend, reason } = await openBackend(config.backend, { profile: rest.profile });
     const about = [backend.description, reason].filter((text) => text).join("; ");
     if (about && !json) context.reporter.notice(`backend ${backend.name}: ${about}`);
     const { changes: replay, csv, tensorboard } = rest;

@@ -1,5 +1,4 @@
 import { basename, extname, join } from "node:path";
-import { createBackend } from "@striate/backends";
 import { replaceFile } from "@striate/checkpoint/node";
 import type { Tensor } from "@striate/core";
 import { cifar10Classes } from "@striate/data";
@@ -20,6 +19,7 @@ import {
   type Picture,
   saliencyMap,
 } from "@striate/visualize";
+import { openBackend } from "../backend.js";
 import { type CommonOptions, createCommand, parseWith, readPath } from "../cli.js";
 import { ConfigError } from "../config/resolve.js";
 import { prepareOutput } from "../output.js";
@@ -131,7 +131,7 @@ export const visualize: CommandDefinition<VisualizeOptions> = {
     const run = findRun(given);
     const pixels = await readPicture(file);
     const folder = out ?? join(run, "pictures", basename(file, extname(file)));
-    const { backend } = await createBackend(name);
+    const { backend } = await openBackend(name);
     try {
       const { net, config } = await trainedNetwork(run, backend, cifar10Classes.length);
       const statistics = statisticsOf(config.data.source);

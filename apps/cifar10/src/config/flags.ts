@@ -48,7 +48,12 @@ type Row = readonly [
 const groups: Readonly<Record<string, readonly Row[]>> = {
   "The run:": [
     ["--network <name>", "network.name", "in place of the preset's; `models` lists them", word],
-    ["--backend <name>", "backend", "what computes", word],
+    [
+      "--backend <name>",
+      "backend",
+      "what computes; wasm:measured tries which tile is fastest here: the weights are the same",
+      word,
+    ],
     ["--seed <n>", "seed", "of weights, order and augmentation; the same seed gives the same weights", number],
     ["--epochs <n>", "epochs", "passes over the training images; may be a fraction", number],
     ["--max-time <time>", "maxTime", "train no longer than 90s, 2m, 1h", { read: readDuration }],

@@ -36,6 +36,7 @@ const flops: Readonly<Record<string, (call: AnyCall) => number>> = {
     return 2 * sizeOf(shapeOf(outputs[0])) * (a.at(transposeA ? -2 : -1) ?? 1);
   },
   conv2d: ({ inputs, outputs }) => convolution(shapeOf(outputs[0]), shapeOf(inputs[1])),
+  conv2dRelu: ({ inputs, outputs }) => convolution(shapeOf(outputs[0]), shapeOf(inputs[1])),
   conv2dGradInput: ({ inputs }) => convolution(shapeOf(inputs[1]), shapeOf(inputs[0])),
   conv2dGradWeight: ({ inputs, outputs }) => convolution(shapeOf(inputs[1]), shapeOf(outputs[0])),
 };

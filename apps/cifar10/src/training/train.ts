@@ -1,6 +1,5 @@
 /** One run, from its config to its report. */
 import { join } from "node:path";
-import { createBackend } from "@striate/backends";
 import type { Backend } from "@striate/core";
 import {
   createRunFolder,
@@ -10,6 +9,7 @@ import {
   type RunStart,
   trainRun,
 } from "@striate/train/node";
+import { openBackend } from "../backend.js";
 import type { CommandContext } from "../commands/command.js";
 import { keepsBest } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
@@ -147,7 +147,7 @@ const trainIn = async (
       assembled = undefined;
       return openSession(run, plan, first.backend, ready, { ...options, profile: job.profile });
     }
-    const { backend } = await createBackend(config.backend);
+    const { backend } = await openBackend(config.backend);
     try {
       const again = assemble(config, { steps: steps.total, training }, { backend, seed });
       await renew({ net: again.net, backend });

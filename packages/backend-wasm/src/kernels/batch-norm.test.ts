@@ -117,6 +117,15 @@ describe("batchNorm", () => {
   });
 });
 
+test.each(shapes)("batchNormRelu has the bits of the two: %j", (...shape) => {
+  const x = random(shape);
+  if (shape[0] === 5) x.data[0] = Number.NaN;
+  const inputs = [x, random([shape[1] as number], 2, -1, 1), random([shape[1] as number], 3)];
+  const [y, ...statistics] = run("batchNorm", inputs, specs(shape), { eps: EPS }) as [Float32Array, ...HostArray[]];
+  const rectified = y.map((value) => Math.max(value, 0));
+  expect(run("batchNormRelu", inputs, specs(shape), { eps: EPS })).toEqual([rectified, ...statistics]);
+});
+
 test.each(shapes)("batchNormGrad %j", (...shape) => {
   batchNormGrad(random(shape));
 });

@@ -14,6 +14,7 @@ import {
   v128,
 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
+import { reluF32x4 } from "../math.js";
 import type { Runtime } from "../runtime.js";
 import { addressesOf, type WasmKernels } from "../storage.js";
 import { minU } from "./rows.js";
@@ -292,7 +293,7 @@ const GUESSED = 256;
  * Squares are summed about the mean of the block before: then float32 suffices, for what the means of blocks differ by is
  * a part of the variance.
  */
-const forwardProgram = (phase: Phase, inner: number, eps: number): FunctionDefinition =>
+const forwardProgram = (phase: Phase, inner: number, eps: number, thenRelu = false): FunctionDefinition =>
   defineFunction({
     name: "batchNorm",
     params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],
@@ -365,7 +366,9 @@ const forwardProgram = (phase: Phase, inner: number, eps: number): FunctionDefin
         b.set(shift, f32x4.splat(rounded as F32));
         eachRun(b, inner, place, (offset, immediate, _vector, valid) => {
           const centred = f32x4.sub(v128.load(i32.add(x, offset), immediate), shift);
-          storeLanes(b, i32.add(y, offset), f32x4.add(f32x4.mul(centred, factors), offsets), immediate, valid);
+          const normalized = f32x4.add(f32x4.mul(centred, factors), offsets);
+          const result = thenRelu ? reluF32x4(normalized) : normalized;
+          storeLanes(b, i32.add(y, offset), result, immediate, valid);
         });
       };
 
@@ -482,7 +485,12 @@ const backwardProgram = (phase: Phase, inner: number, eps: number): FunctionDefi
     },
   });
 
-export const batchNormKernels = (runtime: Runtime): Pick<WasmKernels, "batchNorm" | "batchNormGrad"> => {
+const thenRelu = (phase: Phase, inner: number, eps: number): FunctionDefinition =>
+  forwardProgram(phase, inner, eps, true);
+
+export const batchNormKernels = (
+  runtime: Runtime,
+): Pick<WasmKernels, "batchNorm" | "batchNormRelu" | "batchNormGrad"> => {
   const run = (
     name: string,
     program: (phase: Phase, inner: number, eps: number) => FunctionDefinition,
@@ -513,6 +521,10 @@ export const batchNormKernels = (runtime: Runtime): Pick<WasmKernels, "batchNorm
     batchNorm: {
       run: ({ inputs, outputs, attrs: { eps } }) =>
         run("batchNorm", forwardProgram, inputs[0].shape, 1, eps, addressesOf([...inputs, ...outputs])),
+    },
+    batchNormRelu: {
+      run: ({ inputs, outputs, attrs: { eps } }) =>
+        run("batchNormRelu", thenRelu, inputs[0].shape, 1, eps, addressesOf([...inputs, ...outputs])),
     },
     batchNormGrad: {
       run: ({ inputs, outputs, attrs: { eps } }) =>

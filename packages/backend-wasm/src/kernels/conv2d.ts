@@ -1,17 +1,11 @@
-import { type Conv2dAttrs, type Shape, sizeOf } from "@striate/core/backend";
+import { type Call, type Conv2dAttrs, type Shape, sizeOf } from "@striate/core/backend";
 import type { Runtime } from "../runtime.js";
-import type { WasmKernels } from "../storage.js";
+import type { WasmKernels, WasmStorage } from "../storage.js";
 import { type GradWeightPlan, planGradWeight, runGradWeight } from "./conv-grad-weight.js";
 import { type GatherConvPlan, planGatherConv, runGatherConv } from "./gather-conv.js";
 import { type Planes, planesOf } from "./planes.js";
-import {
-  type Conv3x3,
-  planWinograd,
-  runWinograd,
-  type WinogradPlan,
-  winogradGradWeightPays,
-  winogradPays,
-} from "./winograd.js";
+import type { Epilogue, Tile } from "./tile.js";
+import { type Conv3x3, planWinograd, runWinograd, type WinogradPlan, winogradPays } from "./winograd.js";
 import { planWinogradGradWeight, runWinogradGradWeight, type WinogradGradWeightPlan } from "./winograd-grad-weight.js";
 
 type Quad = readonly [number, number, number, number];
@@ -87,19 +81,19 @@ const conv3x3Of = ({ images, channels, outputs, image, output }: Sizes, { paddin
   columns: output[1],
 });
 
-const planForward = (key: string, sizes: Sizes, attrs: Conv2dAttrs, bias: boolean): ConvPlan => {
+const planForward = (tile: Tile, key: string, sizes: Sizes, attrs: Conv2dAttrs, epilogue: Epilogue): ConvPlan => {
   const { images, groups, channels, outputs, kernel, output } = sizes;
   if (isPlain3x3(sizes, attrs) && winogradPays(channels, outputs, output[1])) {
-    const plan = planWinograd(`conv2d winograd ${key}`, {
+    const plan = planWinograd(tile, `conv2d winograd ${key}`, {
       ...conv3x3Of(sizes, attrs),
-      bias,
+      ...epilogue,
       weights: { outputStep: channels * 9, channelStep: 9, turned: false },
     });
     return { kind: "winograd", plan };
   }
   const { planes, taps } = forwardPlanes(sizes, attrs);
   const k = channels * kernel[0] * kernel[1];
-  const plan = planGatherConv(`conv2d ${key}`, {
+  const plan = planGatherConv(tile, `conv2d ${key}`, {
     images,
     groups,
     channels,
@@ -117,7 +111,7 @@ const planForward = (key: string, sizes: Sizes, attrs: Conv2dAttrs, bias: boolea
     },
     weights: { indices: outputs, iStep: k, extents: [k], steps: [1], offset: 0 },
     weightsStep: outputs * k,
-    bias,
+    ...epilogue,
   });
   return { kind: "gather", plan };
 };
@@ -138,11 +132,11 @@ const tapsOfPhase = (
  * The input gradient by phases: the inputs at a fixed remainder modulo the stride are a convolution of stride 1 of the
  * output gradient, with those taps alone that ever reach them. At stride 1 there is one phase: all taps, turned round.
  */
-const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): ConvPlan[] => {
+const planGradInput = (tile: Tile, key: string, sizes: Sizes, attrs: Conv2dAttrs): ConvPlan[] => {
   const { images, groups, channels, outputs, image, kernel, output } = sizes;
   const { stride, padding, dilation } = attrs;
   if (isPlain3x3(sizes, attrs) && winogradPays(channels, outputs, image[1])) {
-    const plan = planWinograd(`conv2dGradInput winograd ${key}`, {
+    const plan = planWinograd(tile, `conv2dGradInput winograd ${key}`, {
       images,
       channels: outputs,
       height: output[0],
@@ -152,7 +146,7 @@ const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): ConvPlan[
       outputs: channels,
       rows: image[0],
       columns: image[1],
-      bias: false,
+      ...noEpilogue,
       weights: { outputStep: 9, channelStep: channels * 9, turned: true },
     });
     return [{ kind: "winograd", plan }];
@@ -179,7 +173,7 @@ const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): ConvPlan[
       });
       const window = kernel[0] * kernel[1];
       const stepOf = (taps: typeof ys): number => (taps[1] ? taps[1].tap - (taps[0] as typeof firstY).tap : 0);
-      const plan = planGatherConv(`conv2dGradInput ${key} ${py},${px}`, {
+      const plan = planGatherConv(tile, `conv2dGradInput ${key} ${py},${px}`, {
         images,
         groups,
         channels: outputs,
@@ -203,7 +197,7 @@ const planGradInput = (key: string, sizes: Sizes, attrs: Conv2dAttrs): ConvPlan[
           offset: firstY.tap * kernel[1] + firstX.tap,
         },
         weightsStep: outputs * channels * window,
-        bias: false,
+        ...noEpilogue,
       });
       return [{ kind: "gather", plan }];
     }),
@@ -217,7 +211,7 @@ type WeightPlan =
 const planGradWeightOf = (key: string, sizes: Sizes, attrs: Conv2dAttrs): WeightPlan => {
   const { images, groups, channels, outputs, output } = sizes;
   const [rows, columns] = output;
-  if (isPlain3x3(sizes, attrs) && winogradGradWeightPays(channels, outputs, columns)) {
+  if (isPlain3x3(sizes, attrs) && winogradPays(channels, outputs, columns)) {
     const plan = planWinogradGradWeight(`conv2dGradWeight winograd ${key}`, conv3x3Of(sizes, attrs));
     return { kind: "winograd", plan };
   }
@@ -233,6 +227,8 @@ const planGradWeightOf = (key: string, sizes: Sizes, attrs: Conv2dAttrs): Weight
   });
   return { kind: "direct", plan };
 };
+
+const noEpilogue: Epilogue = { bias: false, relu: false };
 
 /** Plans by key: a network asks for the same ones at every step. */
 const memoize = <T>(make: (key: string, sizes: Sizes, attrs: Conv2dAttrs) => T) => {
@@ -254,13 +250,15 @@ const MAX_PLANS = 1024;
 
 export const conv2dKernels = (
   runtime: Runtime,
-): Pick<WasmKernels, "conv2d" | "conv2dGradInput" | "conv2dGradWeight"> => {
-  const plain = memoize((key, sizes, attrs) => planForward(key, sizes, attrs, false));
-  const biased = memoize((key, sizes, attrs) => planForward(`${key} bias`, sizes, attrs, true));
-  const gradInput = memoize(planGradInput);
-  const gradWeight = memoize(planGradWeightOf);
-  return {
-    conv2d: {
+): Pick<WasmKernels, "conv2d" | "conv2dRelu" | "conv2dGradInput" | "conv2dGradWeight"> => {
+  const { tile } = runtime;
+  const forward = (relu: boolean): { run(call: Omit<Call<"conv2d", WasmStorage>, "op">): void } => {
+    const planOf = (bias: boolean) =>
+      memoize((key, sizes, attrs) =>
+        planForward(tile, `${key}${bias ? " bias" : ""}${relu ? " relu" : ""}`, sizes, attrs, { bias, relu }),
+      );
+    const [plain, biased] = [planOf(false), planOf(true)];
+    return {
       run: ({ inputs: [x, w, bias], outputs: [y], attrs }) =>
         run(runtime, (bias ? biased : plain)(x.shape, w.shape, y.shape, attrs), {
           source: x.storage.address,
@@ -268,7 +266,13 @@ export const conv2dKernels = (
           bias: bias?.storage.address ?? 0,
           output: y.storage.address,
         }),
-    },
+    };
+  };
+  const gradInput = memoize((key, sizes, attrs) => planGradInput(tile, key, sizes, attrs));
+  const gradWeight = memoize(planGradWeightOf);
+  return {
+    conv2d: forward(false),
+    conv2dRelu: forward(true),
     conv2dGradInput: {
       run: ({ inputs: [w, gy], outputs: [gx], attrs }) => {
         const phases = gradInput(gx.shape, w.shape, gy.shape, attrs);

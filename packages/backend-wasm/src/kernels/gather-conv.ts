@@ -5,12 +5,13 @@
  */
 import { i32, memory, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionDefinition } from "../assembler/module.js";
+import { reluF32x4 } from "../math.js";
 import type { Runtime } from "../runtime.js";
 import { type PackSource, pack, packedElements } from "./pack.js";
 import { elementOf, emitCopyPlane, hasPadding, type PaddedConv } from "./planes.js";
-import { emitTileProduct, NARROW_ROWS, storeFixedLanes, TILE } from "./tile.js";
+import { columnsOf, type Epilogue, emitTileProduct, NARROW_ROWS, storeFixedLanes, type Tile } from "./tile.js";
 
-export interface GatherConv extends PaddedConv {
+export interface GatherConv extends PaddedConv, Epilogue {
   /** The grid of outputs: its size, and where it lies in the output's planes (elements). */
   readonly grid: {
     readonly rows: number;
@@ -23,7 +24,6 @@ export interface GatherConv extends PaddedConv {
   readonly weights: PackSource;
   /** Elements between the weights of two groups. */
   readonly weightsStep: number;
-  readonly bias: boolean;
 }
 
 interface Split {
@@ -42,10 +42,11 @@ const IMAGES_BLOCK = 2 ** 17;
 /** With fewer tasks, some threads would have nothing to do. */
 const ENOUGH_TASKS = 16;
 
-const splitOf = ({ images, groups, channels, planes, taps, outputs, grid }: GatherConv): Split => {
+const splitOf = (tile: Tile, conv: GatherConv): Split => {
+  const { images, groups, channels, planes, taps, outputs, grid } = conv;
   const k = channels * taps.length;
   const imageWork = outputs * k * grid.rows * grid.columns;
-  const rounded = Math.ceil(outputs / TILE.rows) * TILE.rows;
+  const rounded = Math.ceil(outputs / tile.rows) * tile.rows;
   const fitting = Math.max(1, Math.floor(IMAGES_BLOCK / (channels * planes.elements)));
   const perTask = Math.max(1, Math.min(images, fitting, Math.floor(TASK_WORK / imageWork)));
   const tasks = groups * Math.ceil(images / perTask);
@@ -55,19 +56,19 @@ const splitOf = ({ images, groups, channels, planes, taps, outputs, grid }: Gath
     Math.min(Math.ceil(ENOUGH_TASKS / tasks), Math.floor((imageWork * perTask) / TASK_WORK)),
     1,
   );
-  const perPart = Math.max(TILE.rows, Math.ceil(rounded / parts / TILE.rows) * TILE.rows);
+  const perPart = Math.max(tile.rows, Math.ceil(rounded / parts / tile.rows) * tile.rows);
   return { images: perTask, outputs: perPart };
 };
 
 /** The program (task, scratch, source, weights, bias, output, table). */
-const gatherConvProgram = (conv: GatherConv, split: Split): FunctionDefinition => {
-  const { images, groups, channels, planes, rowStride, taps, outputs, grid, bias } = conv;
+const gatherConvProgram = ({ tile, conv, split }: GatherConvPlan): FunctionDefinition => {
+  const { images, groups, channels, planes, rowStride, taps, outputs, grid, bias, relu } = conv;
   const k = channels * taps.length;
   const parts = Math.ceil(outputs / split.outputs);
   const planeBytes = planes.elements * 4;
   const rowBytes = planes.segments * planes.columns * 4;
   const outPlaneBytes = grid.plane * 4;
-  const columnsOfTile = TILE.vectors * 4;
+  const columnsOfTile = columnsOf(tile);
   return defineFunction({
     name: "gatherConv",
     params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
@@ -95,7 +96,7 @@ const gatherConvProgram = (conv: GatherConv, split: Split): FunctionDefinition =
         });
       });
 
-      const packedGroup = Math.ceil(outputs / TILE.rows) * TILE.rows * k * 4;
+      const packedGroup = Math.ceil(outputs / tile.rows) * tile.rows * k * 4;
       const firstWeights = body.let(
         i32.add(weights, i32.add(i32.mul(group, packedGroup), i32.mul(firstOutput, k * 4))),
       );
@@ -120,7 +121,7 @@ const gatherConvProgram = (conv: GatherConv, split: Split): FunctionDefinition =
           const tileOf = (rows: number, columns: number): void => {
             const sums = emitTileProduct(body, {
               tile: { rows, vectors: Math.ceil(columns / 4) },
-              rowsPacked: TILE.rows,
+              rowsPacked: tile.rows,
               k,
               a,
               b: at,
@@ -130,7 +131,7 @@ const gatherConvProgram = (conv: GatherConv, split: Split): FunctionDefinition =
             sums.forEach((vectors, r) => {
               const to = body.let(r === 0 ? out : i32.add(out, r * outPlaneBytes));
               vectors.forEach((sum, j) =>
-                storeFixedLanes(body, to, sum, Math.min(4, columns - 4 * j), {
+                storeFixedLanes(body, to, relu ? body.let(reluF32x4(sum)) : sum, Math.min(4, columns - 4 * j), {
                   offset: 16 * j * grid.columnStep,
                   step: grid.columnStep,
                 }),
@@ -142,18 +143,18 @@ const gatherConvProgram = (conv: GatherConv, split: Split): FunctionDefinition =
             body.set(out, outAt);
             body.set(m, firstOutput);
             if (firstBias) body.set(biasAt, firstBias);
-            for (const rows of columns <= 4 ? [NARROW_ROWS, TILE.rows] : [TILE.rows]) {
+            for (const rows of columns <= 4 ? [NARROW_ROWS, tile.rows] : [tile.rows]) {
               if (outputs < rows) continue;
               body.forever((leave) => {
                 leave(i32.gtU(i32.add(m, rows), endOutput));
                 tileOf(rows, columns);
-                if (rows > TILE.rows) body.increment(a, (rows - TILE.rows) * k * 4);
+                if (rows > tile.rows) body.increment(a, (rows - tile.rows) * k * 4);
                 body.increment(m, rows);
                 body.increment(out, rows * outPlaneBytes);
                 if (firstBias) body.increment(biasAt, rows * 4);
               });
             }
-            if (outputs % TILE.rows > 0) body.if(i32.ltU(m, endOutput), () => tileOf(outputs % TILE.rows, columns));
+            if (outputs % tile.rows > 0) body.if(i32.ltU(m, endOutput), () => tileOf(outputs % tile.rows, columns));
           };
           const full = Math.floor(grid.columns / columnsOfTile);
           if (full > 0)
@@ -192,6 +193,7 @@ const offsetTable = ({ channels, planes, taps }: GatherConv): Int32Array => {
 /** A convolution ready to run: all that follows from the shapes. */
 export interface GatherConvPlan {
   readonly key: string;
+  readonly tile: Tile;
   readonly conv: GatherConv;
   readonly split: Split;
   readonly tasks: number;
@@ -199,25 +201,27 @@ export interface GatherConvPlan {
   readonly packedElements: number;
 }
 
-export const planGatherConv = (key: string, conv: GatherConv): GatherConvPlan => {
-  const split = splitOf(conv);
+export const planGatherConv = (tile: Tile, key: string, conv: GatherConv): GatherConvPlan => {
+  const split = splitOf(tile, conv);
   return {
     key,
+    tile,
     conv,
     split,
     tasks: Math.ceil(conv.outputs / split.outputs) * conv.groups * Math.ceil(conv.images / split.images),
     table: offsetTable(conv),
-    packedElements: packedElements(conv.weights, TILE.rows) * conv.groups,
+    packedElements: packedElements(conv.weights, tile.rows) * conv.groups,
   };
 };
 
 export const runGatherConv = (
   runtime: Runtime,
-  { key, conv, split, tasks, table, packedElements: packed }: GatherConvPlan,
+  plan: GatherConvPlan,
   addresses: { readonly source: number; readonly weights: number; readonly bias: number; readonly output: number },
-): void =>
+): void => {
+  const { key, tile, conv, split, tasks, table, packedElements: packed } = plan;
   runtime.withTemporary(packed * 4 + table.byteLength, (packedWeights) => {
-    pack(runtime, key, conv.weights, TILE.rows, conv.groups, conv.weightsStep, {
+    pack(runtime, key, conv.weights, tile.rows, conv.groups, conv.weightsStep, {
       source: addresses.weights,
       destination: packedWeights,
     });
@@ -225,10 +229,11 @@ export const runGatherConv = (
     new Int32Array(runtime.buffer, tableAddress, table.length).set(table);
     runtime.run(
       key,
-      () => gatherConvProgram(conv, split),
+      () => gatherConvProgram(plan),
       tasks,
       [addresses.source, packedWeights, addresses.bias, addresses.output, tableAddress],
       // The last vectors of a plane reach beyond it.
       (split.images * conv.channels * conv.planes.elements + 16) * 4,
     );
   });
+};

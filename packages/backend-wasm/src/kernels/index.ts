@@ -17,6 +17,7 @@ import { movementKernels } from "./movement.js";
 import { pool2dKernels } from "./pool2d.js";
 import { randomBitsKernels } from "./random-bits.js";
 import { reduceKernels } from "./reduce.js";
+import { remapLookUpKernels } from "./remap-look-up.js";
 import { softmaxKernels } from "./softmax.js";
 import { unaryKernels } from "./unary.js";
 import { unfold2dKernels } from "./unfold2d.js";
@@ -35,6 +36,7 @@ export const createKernels = (runtime: Runtime): WasmKernels => ({
   ...matmulKernels(runtime),
   ...movementKernels(runtime),
   ...gatherKernels(runtime),
+  ...remapLookUpKernels(runtime),
   ...unfold2dKernels(runtime),
   ...conv2dKernels(runtime),
   ...pool2dKernels(runtime),

@@ -5,11 +5,12 @@ import { roundUp } from "../loops.js";
 import type { Runtime } from "../runtime.js";
 import type { WasmKernels } from "../storage.js";
 import { type PackSource, pack, packedElements } from "./pack.js";
-import { emitTileProduct, storeFixedLanes, TILE } from "./tile.js";
+import { columnsOf, emitTileProduct, storeFixedLanes, type Tile } from "./tile.js";
 
-const COLUMNS = TILE.vectors * 4;
-
-/** Of k, so that a panel of B (16 KiB) stays in the first-level cache while A's panels pass by. */
+/**
+ * Of k, so that a panel of B (16 KiB for eight columns) stays in the first-level cache while A's panels pass by. The same for
+ * every tile: a block's sum is rounded before the next one is added.
+ */
 const BLOCK_K = 512;
 /** Of rows, so that A's block stays in the second-level cache. */
 const BLOCK_M = 128;
@@ -26,6 +27,7 @@ interface Extents {
  * A and B are packed; `aStep` and `bStep` are elements between their matrices, 0 where one serves all.
  */
 const matmulProgram = (
+  tile: Tile,
   { m, n, k }: Extents,
   blocksM: number,
   blocksN: number,
@@ -33,8 +35,9 @@ const matmulProgram = (
   columns: number,
   aStep: number,
   bStep: number,
-): FunctionDefinition =>
-  defineFunction({
+): FunctionDefinition => {
+  const panelColumns = columnsOf(tile);
+  return defineFunction({
     name: "matmul",
     params: ["i32", "i32", "i32", "i32", "i32"],
     build: (body, task, _scratch, a0, b0, c0) => {
@@ -56,19 +59,19 @@ const matmulProgram = (
         const column = body.let(firstColumn);
         body.forever((leaveColumns) => {
           // Panels begin at multiples of their width, so their place follows from the index.
-          const bPanel = body.let(i32.add(i32.add(b, i32.mul(column, k * 4)), i32.mul(kStart, COLUMNS * 4)));
+          const bPanel = body.let(i32.add(i32.add(b, i32.mul(column, k * 4)), i32.mul(kStart, panelColumns * 4)));
           const row = body.let(firstRow);
           const aPanel = body.local("i32");
           const out = body.let(i32.add(c, i32.mul(i32.add(i32.mul(row, n), column), 4)));
           const tileOf = (validRows: number, validColumns: number): void => {
-            body.set(aPanel, i32.add(i32.add(a, i32.mul(row, k * 4)), i32.mul(kStart, TILE.rows * 4)));
+            body.set(aPanel, i32.add(i32.add(a, i32.mul(row, k * 4)), i32.mul(kStart, tile.rows * 4)));
             const sums = emitTileProduct(body, {
               tile: { rows: validRows, vectors: Math.ceil(validColumns / 4) },
-              rowsPacked: TILE.rows,
+              rowsPacked: tile.rows,
               k: kCount,
               a: aPanel,
               b: bPanel,
-              walk: { kind: "stride", bytes: COLUMNS * 4 },
+              walk: { kind: "stride", bytes: panelColumns * 4 },
             });
             sums.forEach((vectors, i) => {
               const place = body.let(i === 0 ? out : i32.add(out, i * n * 4));
@@ -80,25 +83,25 @@ const matmulProgram = (
             });
           };
           const rowsOf = (validColumns: number): void => {
-            if (m >= TILE.rows)
+            if (m >= tile.rows)
               body.forever((leave) => {
-                leave(i32.gtU(i32.add(row, TILE.rows), endRow));
-                tileOf(TILE.rows, validColumns);
-                body.increment(row, TILE.rows);
-                body.increment(out, TILE.rows * n * 4);
+                leave(i32.gtU(i32.add(row, tile.rows), endRow));
+                tileOf(tile.rows, validColumns);
+                body.increment(row, tile.rows);
+                body.increment(out, tile.rows * n * 4);
               });
-            if (m % TILE.rows > 0) body.if(i32.ltU(row, endRow), () => tileOf(m % TILE.rows, validColumns));
+            if (m % tile.rows > 0) body.if(i32.ltU(row, endRow), () => tileOf(m % tile.rows, validColumns));
           };
-          const rest = n % COLUMNS;
-          if (rest === 0) rowsOf(COLUMNS);
-          else if (n < COLUMNS) rowsOf(rest);
+          const rest = n % panelColumns;
+          if (rest === 0) rowsOf(panelColumns);
+          else if (n < panelColumns) rowsOf(rest);
           else
             body.if(
-              i32.gtU(i32.add(column, COLUMNS), n),
+              i32.gtU(i32.add(column, panelColumns), n),
               () => rowsOf(rest),
-              () => rowsOf(COLUMNS),
+              () => rowsOf(panelColumns),
             );
-          body.increment(column, COLUMNS);
+          body.increment(column, panelColumns);
           leaveColumns(i32.geU(column, endColumn));
         });
       };
@@ -116,6 +119,7 @@ const matmulProgram = (
         );
     },
   });
+};
 
 /** Matrices of a product: extents, and the batch. */
 interface Product extends Extents {
@@ -125,11 +129,12 @@ interface Product extends Extents {
 }
 
 /** Rows and columns that one task computes: some 2 million multiply-adds, but whole matrices where they are small. */
-const blockOf = ({ m, n, k }: Extents): { rows: number; columns: number } => {
-  let rows = Math.min(roundUp(m, TILE.rows), BLOCK_M);
-  let columns = Math.min(roundUp(n, COLUMNS), BLOCK_N);
-  while (rows * columns * k > 2 ** 22 && columns > 4 * COLUMNS) columns = roundUp(columns / 2, COLUMNS);
-  while (rows * columns * k > 2 ** 22 && rows > 8 * TILE.rows) rows = roundUp(rows / 2, TILE.rows);
+const blockOf = (tile: Tile, { m, n, k }: Extents): { rows: number; columns: number } => {
+  const panelColumns = columnsOf(tile);
+  let rows = roundUp(Math.min(m, BLOCK_M), tile.rows);
+  let columns = roundUp(Math.min(n, BLOCK_N), panelColumns);
+  while (rows * columns * k > 2 ** 22 && columns > 4 * panelColumns) columns = roundUp(columns / 2, panelColumns);
+  while (rows * columns * k > 2 ** 22 && rows > 8 * tile.rows) rows = roundUp(rows / 2, tile.rows);
   return { rows, columns };
 };
 
@@ -155,21 +160,23 @@ const describe = (a: Shape, b: Shape, y: Shape, transposeA: boolean, transposeB:
 
 export const matmulKernels = (runtime: Runtime): Pick<WasmKernels, "matmul"> => ({
   matmul: ({ inputs: [a, b], outputs: [y], attrs: { transposeA, transposeB } }) => {
+    const { tile } = runtime;
+    const panelColumns = columnsOf(tile);
     const product = describe(a.shape, b.shape, y.shape, transposeA, transposeB);
     const { batch, m, n, k } = product;
-    const { rows, columns } = blockOf(product);
+    const { rows, columns } = blockOf(tile, product);
     const blocksM = Math.ceil(m / rows);
     const blocksN = Math.ceil(n / columns);
-    const aElements = packedElements(product.a.source, TILE.rows);
-    const bElements = packedElements(product.b.source, COLUMNS);
+    const aElements = packedElements(product.a.source, tile.rows);
+    const bElements = packedElements(product.b.source, panelColumns);
     const key = `${batch},${m},${n},${k},${product.a.matrices},${product.b.matrices},${transposeA},${transposeB}`;
     runtime.withTemporary((product.a.matrices * aElements + product.b.matrices * bElements) * 4, (packedA) => {
       const packedB = packedA + product.a.matrices * aElements * 4;
-      pack(runtime, `a ${key}`, product.a.source, TILE.rows, product.a.matrices, m * k, {
+      pack(runtime, `a ${key}`, product.a.source, tile.rows, product.a.matrices, m * k, {
         source: a.storage.address,
         destination: packedA,
       });
-      pack(runtime, `b ${key}`, product.b.source, COLUMNS, product.b.matrices, n * k, {
+      pack(runtime, `b ${key}`, product.b.source, panelColumns, product.b.matrices, n * k, {
         source: b.storage.address,
         destination: packedB,
       });
@@ -177,6 +184,7 @@ export const matmulKernels = (runtime: Runtime): Pick<WasmKernels, "matmul"> => 
         `matmul ${key}`,
         () =>
           matmulProgram(
+            tile,
             product,
             blocksM,
             blocksN,

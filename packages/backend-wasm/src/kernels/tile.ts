@@ -7,7 +7,8 @@
  * k lies is the caller's business: at a fixed distance (a packed panel), or at offsets read from a table (an image: the
  * taps of a convolution window in every channel, without any im2col buffer).
  *
- * Each element of C is summed over k in ascending order whatever the tile's size, so the size never changes a result.
+ * Each element of C is summed over k in ascending order whatever the tile's size, so the size never changes a result; what
+ * splits a sum (blocks of k) must not depend on it either.
  */
 import { f32x4, type I32, type I32Like, i32, type V128, v128 } from "../assembler/instructions.js";
 import type { FunctionBody, Local } from "../assembler/module.js";
@@ -18,11 +19,39 @@ export interface Tile {
   readonly vectors: number;
 }
 
-/** Eight accumulators, the two vectors of B and one of A: what V8 keeps in 16 registers without spilling. */
-export const TILE: Tile = { rows: 4, vectors: 2 };
+/** What a panel of B is wide. */
+export const columnsOf = ({ vectors }: Tile): number => 4 * vectors;
+
+/**
+ * The tiles that a backend may compute with, by rows x columns. All have four rows: a panel of A is a vector of outputs to
+ * Winograd's transforms, and a wider tile saves more loads than a higher one, since every element of A is loaded by itself.
+ */
+export const tiles = {
+  /** Eight accumulators, two vectors of B and one of A: 11 of the 16 registers of x64. */
+  "4x8": { rows: 4, vectors: 2 },
+  /** 16 registers: all that x64 has. */
+  "4x12": { rows: 4, vectors: 3 },
+  /** 21 registers, of the 32 of ARM. */
+  "4x16": { rows: 4, vectors: 4 },
+} as const satisfies Readonly<Record<string, Tile>>;
+
+export type TileName = keyof typeof tiles;
+
+/** What a backend computes with unless it is told otherwise. */
+export const DEFAULT_TILE: TileName = "4x8";
+
+export const isTileName = (name: unknown): name is TileName => typeof name === "string" && Object.hasOwn(tiles, name);
 
 /** Where there is one vector only, its accumulators would wait for each other: twice the rows. */
 export const NARROW_ROWS = 8;
+
+/** What a convolution does to its sums besides storing them. */
+export interface Epilogue {
+  /** They begin with the output channel's bias. */
+  readonly bias: boolean;
+  /** They go through a ReLU. */
+  readonly relu: boolean;
+}
 
 /** Where B's vectors for k = 0, 1, 2 … are. */
 export type Walk =

@@ -9,6 +9,7 @@ import {
   log1pF64x2,
   logF64x2,
   mapF64x2,
+  reluF32x4,
   sigmoidF64x2,
   sinF64x2,
   tanhF64x2,
@@ -36,8 +37,7 @@ const light: { readonly [K in UnaryKind]?: Compute } = {
     return v128.bitselect(ofOne, f32x4.add(x, zero()), f32x4.gt(f32x4.abs(x), zero()));
   },
   square: (_, x) => f32x4.mul(x, x),
-  // pmax keeps NaN and -0; adding 0 makes 0 of the latter.
-  relu: (_, x) => f32x4.add(f32x4.pmax(x, zero()), zero()),
+  relu: (_, x) => reluF32x4(x),
   floor: (_, x) => f32x4.floor(x),
   ceil: (_, x) => f32x4.ceil(x),
   round: (_, x) => f32x4.nearest(x),

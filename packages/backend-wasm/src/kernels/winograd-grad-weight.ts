@@ -12,7 +12,7 @@ import type { Runtime } from "../runtime.js";
 import { transpose4 } from "./pack.js";
 import { type Planes, planesOf } from "./planes.js";
 import { sumParts } from "./sum-parts.js";
-import { COMPONENTS, type Conv3x3, emitRowsOf, emitTiles, emitTransformInput } from "./winograd.js";
+import { blocksOf, COMPONENTS, type Conv3x3, emitRowsOf, emitTiles, emitTransformInput, GAP } from "./winograd.js";
 
 const ROWS = 2;
 const COLUMNS = 4;
@@ -44,8 +44,7 @@ const tilingOf = (conv: Conv3x3): Tiling => {
   const { images, channels, height, width, top, left, outputs, rows, columns } = conv;
   const tileRows = Math.ceil(rows / 2);
   const groups = Math.ceil(columns / 8);
-  const blockRows = Math.max(1, Math.min(tileRows, Math.floor(CHUNK_TILES / (4 * groups))));
-  const blocks = Math.ceil(tileRows / blockRows);
+  const { blockRows, blocks } = blocksOf(tileRows, Math.floor(CHUNK_TILES / (4 * groups)));
   const all = images * blocks;
   const together = Math.max(1, Math.min(all, Math.floor(CHUNK_TILES / (blockRows * groups * 4))));
   const blockOutputs = Math.min(roundUp(outputs, ROWS), BLOCK_OUTPUTS);
@@ -102,9 +101,9 @@ const gradWeightProgram = (conv: Conv3x3, tiling: Tiling): FunctionDefinition =>
   const outputBlocks = Math.ceil(outputs / blockOutputs);
   const channelBlocks = Math.ceil(channels / blockChannels);
   const tileBytes = tiles * 4;
-  const sourceBytes = blockChannels * tileBytes;
-  const gradientBytes = blockOutputs * tileBytes;
-  const sumsBytes = blockOutputs * blockChannels * 4;
+  const sourceBytes = blockChannels * tileBytes + GAP;
+  const gradientBytes = blockOutputs * tileBytes + GAP;
+  const sumsBytes = blockOutputs * blockChannels * 4 + GAP;
   return defineFunction({
     name: "winogradGradWeight",
     params: ["i32", "i32", "i32", "i32", "i32"],
@@ -333,7 +332,7 @@ export const planWinogradGradWeight = (key: string, conv: Conv3x3): WinogradGrad
   const tiling = tilingOf(conv);
   const { blockOutputs, blockChannels, tiles, parts, source, gradient } = tiling;
   const elements =
-    COMPONENTS * (blockOutputs * blockChannels + (blockOutputs + blockChannels) * tiles) +
+    COMPONENTS * (blockOutputs * blockChannels + (blockOutputs + blockChannels) * tiles + (3 * GAP) / 4) +
     Math.max(source.elements, gradient.elements) +
     16;
   return {

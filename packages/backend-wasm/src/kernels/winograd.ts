@@ -6,17 +6,20 @@
  *
  * d is a tile of 4x4 inputs, g a kernel, Y the tile's 2x2 outputs. Summed over channels, each of the 16 products is a
  * matrix product of transformed weights with transformed tiles. The constants are 1, -1 and 1/2: small integers stay exact,
- * which larger tiles would not give; docs/decisions/0030-winograd.md.
+ * which larger tiles would not give; docs/decisions/0030-wasm-backend.md.
  */
 import { f32x4, i32, memory, type V128, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
+import { roundUp } from "../loops.js";
+import { reluF32x4 } from "../math.js";
 import type { Runtime } from "../runtime.js";
 import { emitCopyRows, type Planes, planesOf } from "./planes.js";
-import { emitTileProduct, storeFixedLanes, TILE } from "./tile.js";
+import { columnsOf, type Epilogue, emitTileProduct, storeFixedLanes, type Tile } from "./tile.js";
 
 /** Of transformed tiles and kernels. */
 export const COMPONENTS = 16;
-const PANEL = TILE.vectors * 4;
+/** Bytes between two of them, which are stored and loaded together: multiples of 4 KiB apart, they would share a few lines of the first-level cache. */
+export const GAP = 64;
 
 type Vector = Local<"v128">;
 
@@ -76,8 +79,7 @@ export interface Conv3x3 {
 }
 
 /** A forward convolution, or the input gradient of one. */
-export interface WinogradConv extends Conv3x3 {
-  readonly bias: boolean;
+export interface WinogradConv extends Conv3x3, Epilogue {
   /** Elements from output to output, and from channel to channel of the weights, whose kernels are 9 elements. */
   readonly weights: { readonly outputStep: number; readonly channelStep: number; readonly turned: boolean };
 }
@@ -103,17 +105,24 @@ interface Tiling {
 const TILES_BLOCK = 2 ** 17;
 const PRODUCTS_BLOCK = 2 ** 17;
 
-const tilingOf = ({ images, channels, height, width, top, left, outputs, rows, columns }: WinogradConv): Tiling => {
+/** Cuts rows of tiles into blocks of `most` or less, as equal as can be: rows that are not there are computed all the same. */
+export const blocksOf = (tileRows: number, most: number): { readonly blockRows: number; readonly blocks: number } => {
+  const blockRows = Math.ceil(tileRows / Math.ceil(tileRows / Math.max(1, most)));
+  return { blockRows, blocks: Math.ceil(tileRows / blockRows) };
+};
+
+const tilingOf = (tile: Tile, conv: WinogradConv): Tiling => {
+  const { images, channels, height, width, top, left, outputs, rows, columns } = conv;
+  const panel = columnsOf(tile);
   const tileRows = Math.ceil(rows / 2);
   const tileColumns = Math.ceil(columns / 2);
   const groups = Math.ceil(tileColumns / 4);
-  const most = Math.max(PANEL, Math.floor(TILES_BLOCK / (COMPONENTS * channels)));
-  const blockRows = Math.max(1, Math.min(tileRows, Math.floor(most / (4 * groups))));
-  const blocks = Math.ceil(tileRows / blockRows);
+  const most = Math.max(panel, Math.floor(TILES_BLOCK / (COMPONENTS * channels)));
+  const { blockRows, blocks } = blocksOf(tileRows, Math.floor(most / (4 * groups)));
   const perImage = blockRows * groups * 4;
   const together = blocks > 1 ? 1 : Math.max(1, Math.min(images, Math.floor(most / perImage)));
-  const n = Math.ceil((perImage * together) / PANEL) * PANEL;
-  const fitting = Math.floor(PRODUCTS_BLOCK / (COMPONENTS * n) / TILE.rows) * TILE.rows;
+  const n = Math.ceil((perImage * together) / panel) * panel;
+  const fitting = Math.floor(PRODUCTS_BLOCK / (COMPONENTS * n) / tile.rows) * tile.rows;
   return {
     tileRows,
     tileColumns,
@@ -122,7 +131,7 @@ const tilingOf = ({ images, channels, height, width, top, left, outputs, rows, c
     blocks,
     images: together,
     n,
-    outputs: Math.max(TILE.rows, Math.min(Math.ceil(outputs / TILE.rows) * TILE.rows, fitting)),
+    outputs: Math.max(tile.rows, Math.min(Math.ceil(outputs / tile.rows) * tile.rows, fitting)),
     planes: planesOf({
       height,
       width,
@@ -139,32 +148,30 @@ const tilingOf = ({ images, channels, height, width, top, left, outputs, rows, c
 const fills = (columns: number): boolean => columns / (Math.ceil(columns / 8) * 8) >= 0.75;
 
 /** Channels on both sides from which the transforms weigh less than the multiplications saved. */
-const MIN_CHANNELS = 16;
-const MIN_CHANNELS_GRAD_WEIGHT = 24;
+const MIN_CHANNELS = 8;
 
-/** Whether filtering is faster than the direct convolution. `columns` are the output's. */
+/** Whether filtering is faster than the direct convolution, forward and backward. `columns` are the output's. */
 export const winogradPays = (channels: number, outputs: number, columns: number): boolean =>
   Math.min(channels, outputs) >= MIN_CHANNELS && fills(columns);
 
-/** Likewise for the weight gradient. */
-export const winogradGradWeightPays = (channels: number, outputs: number, columns: number): boolean =>
-  Math.min(channels, outputs) >= MIN_CHANNELS_GRAD_WEIGHT && fills(columns);
+/** Of a component of all transformed weights. */
+const weightsBytes = (tile: Tile, channels: number, outputs: number): number =>
+  roundUp(outputs, tile.rows) * channels * 4 + GAP;
 
-/** (task, scratch, weights, transformed): task t transforms panel t, TILE.rows outputs of all channels. */
-const weightsProgram = ({ channels, outputs, weights }: WinogradConv): FunctionDefinition =>
+/** (task, scratch, weights, transformed): task t transforms panel t, tile.rows outputs (four: a vector) of all channels. */
+const weightsProgram = (tile: Tile, { channels, outputs, weights }: WinogradConv): FunctionDefinition =>
   defineFunction({
     name: "winogradWeights",
     params: ["i32", "i32", "i32", "i32"],
     build: (body, task, _scratch, source, transformed) => {
-      const panels = Math.ceil(outputs / TILE.rows);
-      const first = body.let(i32.mul(task, TILE.rows));
+      const first = body.let(i32.mul(task, tile.rows));
       // Outputs that are not there repeat the last one; their results are never stored.
-      const places = Array.from({ length: TILE.rows }, (_, row) => {
+      const places = Array.from({ length: tile.rows }, (_, row) => {
         const output = body.let(i32.add(first, row));
-        if (outputs % TILE.rows > 0) body.if(i32.geU(output, outputs), () => body.set(output, i32.const(outputs - 1)));
+        if (outputs % tile.rows > 0) body.if(i32.geU(output, outputs), () => body.set(output, i32.const(outputs - 1)));
         return body.let(i32.add(source, i32.mul(output, weights.outputStep * 4)));
       });
-      const to = body.let(i32.add(transformed, i32.mul(task, channels * TILE.rows * 4)));
+      const to = body.let(i32.add(transformed, i32.mul(task, channels * tile.rows * 4)));
       body.for(
         0,
         channels,
@@ -181,11 +188,11 @@ const weightsProgram = ({ channels, outputs, weights }: WinogradConv): FunctionD
           const kernel = [0, 1, 2].map((y) => [0, 1, 2].map((x) => tap(y, x)));
           bothSides(kernel, (values) => transformWeights(body, values)).forEach((row, y) => {
             row.forEach((value, x) => {
-              body.do(v128.store(to, value, (4 * y + x) * panels * TILE.rows * channels * 4));
+              body.do(v128.store(to, value, (4 * y + x) * weightsBytes(tile, channels, outputs)));
             });
           });
           for (const place of places) body.increment(place, weights.channelStep * 4);
-          body.increment(to, TILE.rows * 4);
+          body.increment(to, tile.rows * 4);
         },
         { atLeastOnce: true },
       );
@@ -275,14 +282,15 @@ export const emitRowsOf = (body: FunctionBody, planes: Planes, block: Local<"i32
 };
 
 /** (task, scratch, source, transformed weights, bias, output) */
-const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition => {
-  const { images, channels, height, width, outputs, rows, columns, bias } = conv;
+const winogradProgram = ({ tile, conv, tiling }: WinogradPlan): FunctionDefinition => {
+  const { images, channels, height, width, outputs, rows, columns, bias, relu } = conv;
   const { tileRows, groups, blockRows, blocks, n, planes } = tiling;
-  const panels = n / PANEL;
+  const panel = columnsOf(tile);
+  const panels = n / panel;
   const outPlane = rows * columns * 4;
-  const componentBytes = panels * channels * PANEL * 4;
-  const weightsBytes = Math.ceil(outputs / TILE.rows) * TILE.rows * channels * 4;
-  const productBytes = tiling.outputs * n * 4;
+  const componentBytes = panels * channels * panel * 4 + GAP;
+  const componentOfWeights = weightsBytes(tile, channels, outputs);
+  const productBytes = tiling.outputs * n * 4 + GAP;
   const tilesBytes = COMPONENTS * componentBytes;
   return defineFunction({
     name: "winograd",
@@ -298,24 +306,27 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
       body.do(memory.fill(plane, 0, (planes.elements + 16) * 4));
 
       const rowsOf = emitRowsOf(body, planes, block, blockRows);
-      // Tiles go to panels of eight: [component][panel][channel][8]. A vector of four is half a panel.
-      const half = body.let(i32.const(0));
+      // Tiles go to panels, four by four: [component][panel][channel][vector of the panel].
+      const vector = body.let(i32.const(0));
       body.for(firstImage, endImage, 1, (image) => {
         const from = body.let(i32.add(source, i32.mul(image, channels * height * width * 4)));
-        const firstHalf = body.let(half);
+        const firstVector = body.let(vector);
         const to = body.local("i32");
         body.for(
           0,
           channels,
           1,
           (channel) => {
-            body.set(half, firstHalf);
+            body.set(vector, firstVector);
             const place = (): void =>
               body.set(
                 to,
                 i32.add(
-                  i32.add(tiles, i32.mul(i32.add(i32.mul(i32.shrU(half, 1), channels), channel), PANEL * 4)),
-                  i32.shl(i32.and(half, 1), 4),
+                  i32.add(
+                    tiles,
+                    i32.mul(i32.add(i32.mul(i32.divU(vector, tile.vectors), channels), channel), panel * 4),
+                  ),
+                  i32.shl(i32.remU(vector, tile.vectors), 4),
                 ),
               );
             place();
@@ -323,7 +334,7 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
               emitTransformInput(body, element, (component, value) =>
                 body.do(v128.store(to, value, component * componentBytes)),
               );
-              body.increment(half, 1);
+              body.increment(vector, 1);
               place();
             });
             body.increment(from, height * width * 4);
@@ -331,7 +342,7 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
           { atLeastOnce: true },
         );
       });
-      const usedPanels = body.let(i32.shrU(i32.add(half, 1), 1));
+      const usedPanels = body.let(i32.divU(i32.add(vector, tile.vectors - 1), tile.vectors));
 
       const m0 = body.let(i32.const(0));
       body.forever((leaveOutputs) => {
@@ -349,7 +360,7 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
             const b = body.let(i32.add(tiles, i32.mul(component, componentBytes)));
             const panelTo = body.let(i32.add(products, i32.mul(component, productBytes)));
             const firstA = body.let(
-              i32.add(weights, i32.add(i32.mul(component, weightsBytes), i32.mul(m0, channels * 4))),
+              i32.add(weights, i32.add(i32.mul(component, componentOfWeights), i32.mul(m0, channels * 4))),
             );
             body.for(
               0,
@@ -361,27 +372,27 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
                 body.for(
                   m0,
                   m1,
-                  TILE.rows,
+                  tile.rows,
                   () => {
                     body.set(at, b);
                     emitTileProduct(body, {
-                      tile: TILE,
-                      rowsPacked: TILE.rows,
+                      tile,
+                      rowsPacked: tile.rows,
                       k: channels,
                       a,
                       b: at,
-                      walk: { kind: "stride", bytes: PANEL * 4 },
+                      walk: { kind: "stride", bytes: panel * 4 },
                     }).forEach((vectors, row) => {
                       vectors.forEach((sum, j) => {
                         body.do(v128.store(to, sum, (row * n + 4 * j) * 4));
                       });
                     });
-                    body.increment(to, TILE.rows * n * 4);
+                    body.increment(to, tile.rows * n * 4);
                   },
                   { atLeastOnce: true },
                 );
-                body.increment(b, channels * PANEL * 4);
-                body.increment(panelTo, PANEL * 4);
+                body.increment(b, channels * panel * 4);
+                body.increment(panelTo, panel * 4);
               },
               { atLeastOnce: true },
             );
@@ -397,6 +408,10 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
           (m) => {
             const from = body.let(i32.add(products, i32.mul(i32.sub(m, m0), n * 4)));
             const shift = bias ? body.let(v128.load32Splat(i32.add(biases, i32.mul(m, 4)))) : undefined;
+            const finish = (value: V128): Local<"v128"> => {
+              const sum = shift ? f32x4.add(value, shift) : value;
+              return body.let(relu ? reluF32x4(sum) : sum);
+            };
             body.for(firstImage, endImage, 1, (image) => {
               const out = body.let(i32.add(output, i32.mul(i32.add(i32.mul(image, outputs), m), outPlane)));
               body.increment(out, i32.mul(block, 2 * blockRows * columns * 4));
@@ -421,7 +436,7 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
                       const [even, odd] = transformOutput(
                         body,
                         columnsBack.map((column) => column[y] as V128),
-                      ).map((value) => (shift ? body.let(f32x4.add(value, shift)) : value)) as unknown as [V128, V128];
+                      ).map(finish) as [Local<"v128">, Local<"v128">];
                       [v128.shuffle(even, odd, [0, 4, 1, 5]), v128.shuffle(even, odd, [2, 6, 3, 7])].forEach(
                         (value, j) => {
                           const count = Math.min(4, validColumns - 4 * j);
@@ -478,17 +493,20 @@ const winogradProgram = (conv: WinogradConv, tiling: Tiling): FunctionDefinition
 /** A convolution ready to run. */
 export interface WinogradPlan {
   readonly key: string;
+  readonly tile: Tile;
   readonly conv: WinogradConv;
   readonly tiling: Tiling;
   readonly tasks: number;
   readonly scratchBytes: number;
 }
 
-export const planWinograd = (key: string, conv: WinogradConv): WinogradPlan => {
-  const tiling = tilingOf(conv);
-  const elements = COMPONENTS * tiling.n * (conv.channels + tiling.outputs) + tiling.planes.elements + 16 + PANEL;
+export const planWinograd = (tile: Tile, key: string, conv: WinogradConv): WinogradPlan => {
+  const tiling = tilingOf(tile, conv);
+  const components = COMPONENTS * (tiling.n * (conv.channels + tiling.outputs) + (2 * GAP) / 4);
+  const elements = components + tiling.planes.elements + 16 + columnsOf(tile);
   return {
     key,
+    tile,
     conv,
     tiling,
     tasks: tiling.blocks * Math.ceil(conv.images / tiling.images),
@@ -498,13 +516,14 @@ export const planWinograd = (key: string, conv: WinogradConv): WinogradPlan => {
 
 export const runWinograd = (
   runtime: Runtime,
-  { key, conv, tiling, tasks, scratchBytes }: WinogradPlan,
+  plan: WinogradPlan,
   addresses: { readonly source: number; readonly weights: number; readonly bias: number; readonly output: number },
 ): void => {
-  const panels = Math.ceil(conv.outputs / TILE.rows);
-  runtime.withTemporary(COMPONENTS * panels * TILE.rows * conv.channels * 4, (transformed) => {
-    runtime.run(`weights ${key}`, () => weightsProgram(conv), panels, [addresses.weights, transformed]);
+  const { key, tile, conv, tasks, scratchBytes } = plan;
+  const panels = Math.ceil(conv.outputs / tile.rows);
+  runtime.withTemporary(COMPONENTS * weightsBytes(tile, conv.channels, conv.outputs), (transformed) => {
+    runtime.run(`weights ${key}`, () => weightsProgram(tile, conv), panels, [addresses.weights, transformed]);
     const args = [addresses.source, transformed, addresses.bias, addresses.output];
-    runtime.run(key, () => winogradProgram(conv, tiling), tasks, args, scratchBytes);
+    runtime.run(key, () => winogradProgram(plan), tasks, args, scratchBytes);
   });
 };

@@ -14,6 +14,7 @@ import {
 } from "@striate/core/backend";
 import { expect } from "vitest";
 import type { MemoryType } from "../assembler/module.js";
+import { DEFAULT_TILE, type TileName, tiles } from "../kernels/tile.js";
 import { arenaOf, createAllocator, GRAIN } from "../memory/allocator.js";
 import { createRuntime, type Runtime } from "../runtime.js";
 import type { WasmKernels, WasmOperand } from "../storage.js";
@@ -156,12 +157,13 @@ const cpuEngine = (backend: Backend): Engine => ({
 const wasmEngine = async (
   createKernels: (runtime: Runtime) => Partial<WasmKernels>,
   threads: number,
+  tile: TileName,
 ): Promise<Engine> => {
   const memoryType: MemoryType = { initial: 16, maximum: MEMORY_PAGES, shared: threads > 1 };
   const memory = new WebAssembly.Memory(memoryType);
   const pool = threads > 1 ? await createPool({ memory, workers: threads - 1, onZombiesGone: () => {} }) : undefined;
   const allocator = createAllocator(arenaOf(memory, GUARD), GRAIN);
-  const runtime = createRuntime({ name: "wasm", memory, memoryType, allocator, pool, threads });
+  const runtime = createRuntime({ name: "wasm", memory, memoryType, allocator, pool, threads, tile: tiles[tile] });
   const kernels = createKernels(runtime);
   const view = (address: number, bytes: number) => new Uint8Array(memory.buffer, address, bytes);
 
@@ -208,7 +210,7 @@ const wasmEngine = async (
 
 const bitsOf = (data: HostArray): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-const sameBits = (a: HostArray, b: HostArray): boolean => {
+export const sameBits = (a: HostArray, b: HostArray): boolean => {
   const [x, y] = [bitsOf(a), bitsOf(b)];
   // A plain loop: tensors under test may have millions of elements.
   for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
@@ -218,10 +220,11 @@ const sameBits = (a: HostArray, b: HostArray): boolean => {
 /** `createKernels` gives the kernels under test: a family's, usually. */
 export const createComparison = async (
   createKernels: (runtime: Runtime) => Partial<WasmKernels>,
+  tile: TileName = DEFAULT_TILE,
 ): Promise<Comparison> => {
   const cpu = cpuEngine(await createCpuBackend());
-  const one = await wasmEngine(createKernels, 1);
-  const three = await wasmEngine(createKernels, 3);
+  const one = await wasmEngine(createKernels, 1, tile);
+  const three = await wasmEngine(createKernels, 3, tile);
 
   const run: Comparison["run"] = (op, inputs, outputs, attrs) => {
     const results = one.run(op, inputs, outputs, attrs);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { type I32, i32 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
+import { tiles } from "../kernels/tile.js";
 import { createAllocator, GRAIN } from "../memory/allocator.js";
 import { createRuntime, type Runtime } from "../runtime.js";
 import { createPool, type Pool } from "./pool.js";
@@ -44,7 +45,7 @@ const createEngine = async (patience = 20): Promise<Engine> => {
   pools.push(pool);
   const allocator = createAllocator({ size: () => memory.buffer.byteLength, grow: () => false }, GRAIN);
   return {
-    runtime: createRuntime({ name: "wasm", memory, memoryType, allocator, pool, threads: THREADS }),
+    runtime: createRuntime({ name: "wasm", memory, memoryType, allocator, pool, threads: THREADS, tile: tiles["4x8"] }),
     pool,
     handles,
     zombiesGone,

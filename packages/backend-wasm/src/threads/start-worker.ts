@@ -1,3 +1,4 @@
+import { platform } from "../platform.js";
 import { type WorkerData, workerSource } from "./worker.js";
 
 /** A worker of Node or of a browser. */
@@ -11,7 +12,7 @@ export interface WorkerHandle {
   terminate(): void;
 }
 
-// The parts of both platforms that are used here: neither platform's types may be needed to compile this package.
+// As with `Platform`, the parts that are used.
 
 interface NodeWorker {
   on(event: "message" | "error" | "exit", listener: (value: unknown) => void): void;
@@ -28,13 +29,6 @@ interface WorkerThreads {
   readonly Worker: new (source: string, options: object) => NodeWorker;
   readonly MessageChannel: new () => { readonly port1: NodePort; readonly port2: NodePort };
 }
-
-interface Platform {
-  readonly process?: { getBuiltinModule?(name: string): unknown };
-  readonly navigator?: { readonly hardwareConcurrency?: number };
-}
-
-const platform = (): Platform => globalThis as unknown as Platform;
 
 const startNodeWorker = ({ Worker, MessageChannel }: WorkerThreads, data: WorkerData): WorkerHandle => {
   // A port dies with the thread that holds it, and Node's `postMessage` returns true for as long as the other side lives,
@@ -108,10 +102,4 @@ const workerThreads = (): WorkerThreads | undefined =>
 export const startWorker = (data: WorkerData): WorkerHandle => {
   const node = workerThreads();
   return node ? startNodeWorker(node, data) : startWebWorker(data);
-};
-
-/** Cores that the platform offers to this process. */
-export const availableThreads = (): number => {
-  const os = platform().process?.getBuiltinModule?.("node:os") as { availableParallelism(): number } | undefined;
-  return os?.availableParallelism() ?? platform().navigator?.hardwareConcurrency ?? 1;
 };

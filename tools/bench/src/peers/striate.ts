@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { createWasmBackend } from "@striate/backend-wasm";
-import { createBackend } from "@striate/backends";
+import { createBackend, type WasmTile } from "@striate/backends";
 import { type Backend, convTranspose2d, crossEntropy, matmul, type Tensor, tensor } from "@striate/core";
 import {
   adaptiveAvgPool2d,
@@ -163,10 +163,13 @@ export const striatePeer = (backendName: string): Peer =>
     return { backend, threads, wasm: backendName.endsWith("wasm") };
   });
 
-/** Striate on its wasm backend with so many threads, or with all. @throws Error if it got fewer. */
-export const striateWasmPeer = (wanted?: number): Peer =>
-  peer(wanted === undefined ? "wasm" : `wasm-${wanted}`, async () => {
-    const backend = await createWasmBackend(wanted === undefined ? {} : { threads: wanted });
+/** Striate on its wasm backend with so many threads, or with all, and with a tile or the usual one. @throws Error if it got fewer threads. */
+export const striateWasmPeer = (wanted?: number, wantedTile?: WasmTile): Peer =>
+  peer(["wasm", wanted && `-${wanted}`, wantedTile && `:${wantedTile}`].filter(Boolean).join(""), async () => {
+    const backend = await createWasmBackend({
+      ...(wanted !== undefined && { threads: wanted }),
+      ...(wantedTile && { tile: wantedTile }),
+    });
     const { threads, threadsNote } = backend;
     if (wanted !== undefined && threads !== wanted) {
       backend.dispose();
