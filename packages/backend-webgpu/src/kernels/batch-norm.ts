@@ -1,5 +1,5 @@
-import { around, sizeOf } from "@striate/core/backend";
-import { floatBits, type Stream } from "../stream.js";
+import { around, type Call, sizeOf } from "@striate/core/backend";
+import { floatBits, type GpuStorage, type Stream } from "../stream.js";
 import { mathFor } from "../wgsl/math.js";
 import { f32, reads, u32, writes } from "../wgsl/shader.js";
 import { mergeParts, momentParts, partsFor, reductionOf, treeOf } from "./reduce.js";
@@ -29,17 +29,20 @@ for (var e = begin + thread; e < min(begin + ${SLICE}u, p.count); e += ${THREADS
 
 const smallParams = [...u32("channels", "inner", "count"), ...f32("eps")];
 
-export const batchNormKernels = (stream: Stream): Pick<GpuKernels, "batchNorm" | "batchNormGrad"> => ({
-  batchNorm: {
-    run: ({ inputs: [x, weight, bias], outputs: [y, mean, variance], attrs: { eps } }) => {
+type ForwardCall = Omit<Call<"batchNorm", GpuStorage>, "op">;
+
+const forward = (stream: Stream, op: "batchNorm" | "batchNormRelu") => {
+  const result = (y: string): string => (op === "batchNorm" ? y : `relu(${y})`);
+  return {
+    run: ({ inputs: [x, weight, bias], outputs: [y, mean, variance], attrs: { eps } }: ForwardCall): void => {
       const channels = around(x.shape, 1);
       const size = sizeOf(x.shape);
       const count = size / channels.extent;
       if (count <= SMALL) {
         stream.dispatch({
           program: {
-            label: "batchNorm",
-            key: "batchNorm-small",
+            label: op,
+            key: `${op}-small`,
             shader: () => ({
               bindings: [
                 ...["x", "weight", "bias"].map((name) => reads(name, "f32")),
@@ -69,7 +72,7 @@ if (thread == 0u) {
 let scale = weight[c] / sqrt(spread + p.eps);
 let start = bias[c];
 // The mean in two parts: rounded to one, it would be off by much of what nearly constant channels vary.
-${each("y[at] = ((x[at] - first) - distance) * scale + start;")}`,
+${each(`y[at] = ${result("((x[at] - first) - distance) * scale + start")};`)}`,
             }),
           },
           inputs: [x.storage, weight.storage, bias.storage],
@@ -81,12 +84,12 @@ ${each("y[at] = ((x[at] - first) - distance) * scale + start;")}`,
         return;
       }
       const others = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
-      const { partial, parts, chunk } = momentParts(stream, "batchNorm", x.storage, reductionOf(x.shape, others));
+      const { partial, parts, chunk } = momentParts(stream, op, x.storage, reductionOf(x.shape, others));
       const slices = Math.ceil(count / SLICE);
       stream.dispatch({
         program: {
-          label: "batchNorm",
-          key: "batchNorm",
+          label: op,
+          key: op,
           shader: () => ({
             bindings: [
               ...["x", "weight", "bias", "partial"].map((name) => reads(name, "f32")),
@@ -94,7 +97,7 @@ ${each("y[at] = ((x[at] - first) - distance) * scale + start;")}`,
             ],
             params: [...u32("channels", "inner", "count", "parts", "chunk", "slices"), ...f32("eps")],
             threads: THREADS,
-            declarations: mergeParts,
+            declarations: `${mergeParts}${op === "batchNorm" ? "" : mathFor("relu(")}`,
             body: `
 let c = group / p.slices;
 if (c >= p.channels) { return; }
@@ -107,7 +110,7 @@ if (thread == 0u && group % p.slices == 0u) {
 }
 let scale = weight[c] / sqrt(spread + p.eps);
 let start = bias[c];
-${eachOfSlice("y[at] = (x[at] - found.y) * scale + start;")}`,
+${eachOfSlice(`y[at] = ${result("(x[at] - found.y) * scale + start")};`)}`,
           }),
         },
         inputs: [x.storage, weight.storage, bias.storage, partial],
@@ -118,7 +121,14 @@ ${eachOfSlice("y[at] = (x[at] - found.y) * scale + start;")}`,
       });
       stream.release(partial);
     },
-  },
+  };
+};
+
+export const batchNormKernels = (
+  stream: Stream,
+): Pick<GpuKernels, "batchNorm" | "batchNormRelu" | "batchNormGrad"> => ({
+  batchNorm: forward(stream, "batchNorm"),
+  batchNormRelu: forward(stream, "batchNormRelu"),
 
   // gx = w/σ · (gy - mean(gy) - x̂ · mean(gy · x̂)) with x̂ = (x - mean)/σ.
   batchNormGrad: {

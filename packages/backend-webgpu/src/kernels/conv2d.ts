@@ -1,7 +1,7 @@
 /** Convolution and its gradients as products of matrices that are never built. */
-import type { Conv2dAttrs, Shape } from "@striate/core/backend";
-import type { Stream } from "../stream.js";
-import { dispatchGemm, type GemmOperand, type SizeTexts } from "./gemm.js";
+import type { Call, Conv2dAttrs, Shape } from "@striate/core/backend";
+import type { GpuStorage, Stream } from "../stream.js";
+import { dispatchGemm, type GemmOperand, isWhole, type SizeTexts } from "./gemm.js";
 import type { GpuKernels } from "./types.js";
 
 /** Sizes of a convolution; channels are those of a group, and `sh`, `dh` … the steps of stride and dilation. */
@@ -91,35 +91,43 @@ const planesOf = (s: Texts, channels: string, plane: string) => ({
   rowStride: plane,
 });
 
-type Conv2dKernels = Pick<GpuKernels, "conv2d" | "conv2dGradInput" | "conv2dGradWeight">;
+type Conv2dKernels = Pick<GpuKernels, "conv2d" | "conv2dRelu" | "conv2dGradInput" | "conv2dGradWeight">;
+
+/** y[o, (image, place)] = Σ_(c, r, s) w[o, (c, r, s)] · x(image, c, place + tap) */
+const productOf = (g: Geometry) => ({ m: g.outputs, n: g.images * g.places, k: g.inputs * g.taps, batch: g.groups });
+
+const forward = (stream: Stream, op: "conv2d" | "conv2dRelu") => ({
+  run: ({ inputs: [x, w, bias], outputs: [y], attrs }: Omit<Call<"conv2d", GpuStorage>, "op">): void => {
+    const g = geometryOf(x.shape, w.shape, y.shape, attrs);
+    dispatchGemm(stream, {
+      op,
+      variant: bias ? "bias" : "",
+      ...productOf(g),
+      sizes: g,
+      operands: (s) => ({
+        a: rowsOf("a", s.outputs, `(${s.inputs} * ${s.taps})`),
+        b: {
+          along: "outer",
+          outer: `let first = z * ${s.inputs} * ${s.pixels};\n${placementSource(s, "i").replace("return vec4i(", "return vec4i(first + ")}`,
+          inner: tapSource(s, "k"),
+          load: imageSource(s, "b", "o", "k"),
+        },
+        ...planesOf(s, s.outputs, s.places),
+      }),
+      inputs: [w.storage, x.storage, bias?.storage],
+      output: y,
+      relu: op === "conv2dRelu",
+    });
+  },
+});
 
 export const conv2dKernels = (stream: Stream): Conv2dKernels => ({
-  // y[o, (image, place)] = Σ_(c, r, s) w[o, (c, r, s)] · x(image, c, place + tap)
-  conv2d: {
-    run: ({ inputs: [x, w, bias], outputs: [y], attrs }) => {
-      const g = geometryOf(x.shape, w.shape, y.shape, attrs);
-      dispatchGemm(stream, {
-        op: "conv2d",
-        variant: bias ? "bias" : "",
-        m: g.outputs,
-        n: g.images * g.places,
-        k: g.inputs * g.taps,
-        batch: g.groups,
-        sizes: g,
-        operands: (s) => ({
-          a: rowsOf("a", s.outputs, `(${s.inputs} * ${s.taps})`),
-          b: {
-            along: "outer",
-            outer: `let first = z * ${s.inputs} * ${s.pixels};\n${placementSource(s, "i").replace("return vec4i(", "return vec4i(first + ")}`,
-            inner: tapSource(s, "k"),
-            load: imageSource(s, "b", "o", "k"),
-          },
-          ...planesOf(s, s.outputs, s.places),
-        }),
-        inputs: [w.storage, x.storage, bias?.storage],
-        output: y,
-      });
-    },
+  conv2d: forward(stream, "conv2d"),
+
+  conv2dRelu: {
+    ...forward(stream, "conv2dRelu"),
+    supports: ({ inputs: [x, w], outputs: [y], attrs }) =>
+      isWhole(productOf(geometryOf(x.shape, w.shape, y.shape, attrs))),
   },
 
   // gx[c, (image, pixel)] = Σ_(o, r, s) w[o, (c, r, s)] · gy(image, o, where tap (r, s) takes from the pixel)

@@ -139,7 +139,7 @@ withAdapter("products with constant sizes", () => {
         }
         const [onX, onW, onGy] = [place(backend, xShape, x), place(backend, wShape, w), place(backend, yShape, gy)];
         const onBias = place(backend, [outputs], bias);
-        const { conv2d, conv2dGradInput, conv2dGradWeight } = backend.kernels;
+        const { conv2d, conv2dRelu, conv2dGradInput, conv2dGradWeight } = backend.kernels;
         const check = async (what: string, output: Operand, expected: Float32Array): Promise<void> => {
           expect(firstDifference(await backend.read(output), expected), what).toBe(-1);
         };
@@ -151,6 +151,14 @@ withAdapter("products with constant sizes", () => {
           attrs,
         });
         await check("forward", forward, y);
+        const call = { op: "conv2dRelu", inputs: [onX, onW, onBias], outputs: [forward], attrs } as const;
+        expect(conv2dRelu?.supports?.(call)).toBe(true);
+        (conv2dRelu as OptionalKernel<"conv2dRelu">).run(call);
+        await check(
+          "with a ReLU",
+          forward,
+          y.map((value) => Math.max(value, 0)),
+        );
         (conv2dGradInput as OptionalKernel<"conv2dGradInput">).run({
           op: "conv2dGradInput",
           inputs: [onW, onGy],

@@ -9,6 +9,7 @@
  */
 import { type Operand, sizeOf } from "@striate/core/backend";
 import type { GpuStorage, Stream } from "../stream.js";
+import { mathFor } from "../wgsl/math.js";
 import { i32, type Param, reads, repeat, type Shader, writes } from "../wgsl/shader.js";
 import { sumParts } from "./reduce.js";
 
@@ -54,6 +55,8 @@ export interface Gemm<N extends string = string> {
   /** Storages bound as the arrays `a`, `b` and, where given, `bias`, indexed by z·m + row. */
   readonly inputs: readonly [GpuStorage, GpuStorage, (GpuStorage | undefined)?];
   readonly output: Operand<GpuStorage>;
+  /** Ends in a ReLU; for products that `isWhole`. */
+  readonly relu?: boolean;
   /** Whether the output may be the gradient of a parameter: see `Dispatch.shared`. */
   readonly forUpdate?: boolean;
 }
@@ -183,7 +186,7 @@ fn ${name}Load(o: vec4i, k: vec4i) -> ${vector ? "vec4f" : "f32"} { ${load} }`;
 const sizeNames = ["m", "n", "k", "batch", "mTiles", "nTiles", "parts", "chunk", "size"] as const;
 
 const gemmShader = (
-  gemm: Pick<Gemm, "operands" | "inputs">,
+  gemm: Pick<Gemm, "operands" | "inputs" | "relu">,
   { bm, bn, tm, tn, tk }: Tile,
   sizes: SizeTexts<string>,
   guarded: { readonly m: boolean; readonly n: boolean },
@@ -198,6 +201,7 @@ const gemmShader = (
   const [aQuads, bQuads] = [bm / 4, bn / 4];
   const [rowQuads, columnQuads] = [tm / 4, tn / 4];
   const bias = gemm.inputs[2] !== undefined;
+  const result = (value: string): string => (gemm.relu ? `relu(${value})` : value);
   // Of a single slice, what lies beyond k is zeros.
   const shortSlice = Number(k) < tk ? Math.ceil(Number(k) / 4) * 4 : undefined;
   // Blocks of a thread are quads that lie a whole row of threads apart: neighbours read neighbours.
@@ -219,6 +223,7 @@ const gemmShader = (
     params,
     threads,
     declarations: `
+${gemm.relu ? mathFor("relu(") : ""}
 ${operandSource("a", a)}
 ${operandSource("b", b)}
 fn columnOf(z: i32, n: i32) -> i32 { return ${column}; }
@@ -261,7 +266,7 @@ ${
 ${repeat(columnQuads, (q) =>
   repeat(4, (lane) =>
     guardedColumn(
-      `{ let at = base + columnOf(z, column${q} + ${lane}); ${repeat(tm, (i) => guardedRow(`c[at + (${rowOf(i)}) * ${rowStride}] = c${i}_${q}.${components[lane]};`, i), " ")} }`,
+      `{ let at = base + columnOf(z, column${q} + ${lane}); ${repeat(tm, (i) => guardedRow(`c[at + (${rowOf(i)}) * ${rowStride}] = ${result(`c${i}_${q}.${components[lane]}`)};`, i), " ")} }`,
       q,
       lane,
     ),
@@ -270,18 +275,26 @@ ${repeat(columnQuads, (q) =>
   };
 };
 
+/** How a product is cut: into tiles, and k into parts. */
+const cut = ({ m, n, k, batch }: Extents & Pick<Gemm, "k">) => {
+  const small = 2 * m * n * k * batch <= SMALL;
+  const chosen = small ? smallTile : tileFor({ m, n, batch });
+  const workgroups = tilesIn(chosen, { m, n, batch });
+  // A part of k is worth a workgroup if it is some slices long.
+  const wished = Math.max(1, Math.min(Math.ceil(PLENTY / workgroups), Math.floor(k / (8 * chosen.tk)), 64));
+  const chunk = Math.ceil(k / wished / chosen.tk) * chosen.tk;
+  return { small, chosen, workgroups, chunk, parts: Math.ceil(k / chunk) };
+};
+
+/** One pass does it all: k is not parted. */
+export const isWhole = (extents: Extents & Pick<Gemm, "k">): boolean => cut(extents).parts === 1;
+
 export const dispatchGemm = <N extends string>(stream: Stream, gemm: Gemm<N>): void => {
   const { op, variant, m, n, k, batch, inputs, forUpdate } = gemm;
   const { storage: output, shape } = gemm.output;
   const size = sizeOf(shape);
   const flops = 2 * m * n * k * batch;
-  const small = flops <= SMALL;
-  const chosen = small ? smallTile : tileFor(gemm);
-  const workgroups = tilesIn(chosen, gemm);
-  // A part of k is worth a workgroup if it is some slices long.
-  const wished = Math.max(1, Math.min(Math.ceil(PLENTY / workgroups), Math.floor(k / (8 * chosen.tk)), 64));
-  const chunk = Math.ceil(k / wished / chosen.tk) * chosen.tk;
-  const parts = Math.ceil(k / chunk);
+  const { small, chosen, workgroups, chunk, parts } = cut(gemm);
   const target = parts === 1 ? output : stream.scratch(size * parts * 4);
   const [mTiles, nTiles] = [Math.ceil(m / chosen.bm), Math.ceil(n / chosen.bn)];
   const own: Record<(typeof sizeNames)[number], number> = { m, n, k, batch, mTiles, nTiles, parts, chunk, size };
