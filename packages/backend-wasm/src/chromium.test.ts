@@ -1,26 +1,14 @@
-import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
+import { findChromium, launchChromium } from "@striate/chromium";
 import { build } from "esbuild";
-import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWasmBackend } from "./index.js";
 import type { PageResult, PageSettings, trainHere } from "./testing/page.js";
 import { train } from "./testing/train.js";
 
-const executablePath = process.env["STRIATE_CHROMIUM"] ?? "/usr/bin/chromium";
-const required = process.env["CI"] !== undefined;
 const STEPS = 2;
-
-/** Nothing is fetched. */
-const args = [
-  "--disable-quic",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-];
 
 const bundle = async (): Promise<string> => {
   const { outputFiles } = await build({
@@ -40,10 +28,16 @@ const isolation = {
   "cross-origin-embedder-policy": "require-corp",
 } as const;
 
-if (!existsSync(executablePath) && !required)
-  test.skip(`in Chromium: left out, ${executablePath} is not there (STRIATE_CHROMIUM names another)`, () => {});
+/** Where there is none, why not. */
+const chromium = await findChromium().then(
+  (path) => ({ path }),
+  (error: Error) => error,
+);
+
+if (chromium instanceof Error && process.env["CI"] === undefined)
+  test.skip(`in Chromium: left out, ${chromium.message}`, () => {});
 else {
-  let browser: Browser;
+  let browser: Awaited<ReturnType<typeof launchChromium>>;
   let server: Server;
   let origin: string;
   let expected: readonly (readonly number[])[];
@@ -60,7 +54,8 @@ else {
       server.listen(0, "127.0.0.1", resolve);
     });
     origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({ executablePath, args, chromiumSandbox: false });
+    if (chromium instanceof Error) throw chromium;
+    browser = await launchChromium(chromium.path);
     const backend = await createWasmBackend({ threads: 2 });
     expected = (await train(backend, STEPS)).map((weights) => Array.from(new Uint32Array(weights.buffer)));
     backend.dispose();

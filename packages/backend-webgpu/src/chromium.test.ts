@@ -1,24 +1,13 @@
-import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
+import { findChromium, launchChromium, softwareGpu } from "@striate/chromium";
 import { build } from "esbuild";
-import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { PageGlobals } from "./testing/page.js";
 
-const executablePath = process.env["STRIATE_CHROMIUM"] ?? "/usr/bin/chromium";
-const required = process.env["STRIATE_REQUIRE_WEBGPU"] === "1";
-
-// WebGPU on the processor, the same on every machine; nothing is fetched.
-const args = [
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
-  "--disable-quic",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
+const flags = [
+  ...softwareGpu,
   // A page whose GPU process has crashed, and a browser where it has several times, would get no adapter any more.
   "--disable-domain-blocking-for-3d-apis",
   "--disable-gpu-process-crash-limit",
@@ -37,10 +26,16 @@ const bundle = async (): Promise<string> => {
   return outputFiles[0]?.text ?? "";
 };
 
-if (!existsSync(executablePath) && !required)
-  test.skip(`in Chromium: left out, ${executablePath} is not there (STRIATE_CHROMIUM names another)`, () => {});
+/** Where there is none, why not. */
+const chromium = await findChromium().then(
+  (path) => ({ path }),
+  (error: Error) => error,
+);
+
+if (chromium instanceof Error && process.env["STRIATE_REQUIRE_WEBGPU"] !== "1")
+  test.skip(`in Chromium: left out, ${chromium.message}`, () => {});
 else {
-  let browser: Browser;
+  let browser: Awaited<ReturnType<typeof launchChromium>>;
   let server: Server;
 
   beforeAll(async () => {
@@ -54,7 +49,8 @@ else {
     await new Promise<void>((resolve) => {
       server.listen(0, "127.0.0.1", resolve);
     });
-    browser = await chromium.launch({ executablePath, args, chromiumSandbox: false });
+    if (chromium instanceof Error) throw chromium;
+    browser = await launchChromium(chromium.path, flags);
   }, 60_000);
 
   afterAll(async () => {
