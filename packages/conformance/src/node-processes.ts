@@ -1,5 +1,6 @@
 /** Isolated runs in processes of Node: unlike a thread, one whose native code hangs or crashes takes nothing else with it. */
 import type { ChildProcess } from "node:child_process";
+import { Worker } from "node:worker_threads";
 import type { IsolatedLaunch, IsolatedMessage, IsolatedPort, IsolatedWorker } from "./isolated.js";
 
 /** What a process says of the exception that ends it. */
@@ -8,9 +9,15 @@ interface LastWords {
   readonly message: string;
 }
 
+/** In a thread: where the main one hangs, it hears neither `disconnect` nor signals, and nobody is left to end it. */
+const endWithParent = `
+const { workerData: parent } = require("node:worker_threads");
+setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, "SIGKILL"); }, 1000);
+`;
+
 /**
  * The line of a process to the one that forked it, which alone decides how long it runs: SIGINT, which a terminal sends to all, is
- * ignored.
+ * ignored, and without the other it ends.
  *
  * @throws TypeError in a process that was not forked.
  */
@@ -21,8 +28,9 @@ export const processPort = (): IsolatedPort => {
   if (!send) throw new TypeError("processPort: called in a process that was not forked");
   process.on("SIGINT", () => {});
   process.on("disconnect", () => process.exit());
-  process.on("uncaughtException", (error) =>
-    send({ type: "down", message: `${error.message}` }, () => process.exit(1)),
+  new Worker(endWithParent, { eval: true, execArgv: [], workerData: process.ppid }).unref();
+  process.on("uncaughtException", (thrown: unknown) =>
+    send({ type: "down", message: thrown instanceof Error ? thrown.message : String(thrown) }, () => process.exit(1)),
   );
   return {
     post: (message) => send(message),

@@ -220,7 +220,7 @@ export const dispatchFused = <K extends OpName, A extends OpName, B extends OpNa
   attrs: Attrs<A> & Attrs<K>,
   outputs: readonly TensorSpec[],
 ): readonly Tensor[] => {
-  const runtime = expectOperands(labelOf(first), inputs, first.inputs);
+  const runtime = expectOperands(labelOf(fused), inputs, first.inputs);
   const results = execute(runtime, fused, inputs, attrs, outputs, {});
   if (!isRecorded(inputs, outputs)) return results;
   const [result, ...rest] = results as [Tensor, ...Tensor[]];

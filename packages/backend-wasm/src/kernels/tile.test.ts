@@ -114,8 +114,8 @@ describe("every tile gives the same bits", () => {
       fc.property(
         fc.record({
           images: upTo(5),
-          channels: upTo(40, 16),
-          outputs: upTo(40, 16),
+          channels: upTo(40, 8),
+          outputs: upTo(40, 8),
           output: fc.tuple(upTo(20), fc.constantFrom(6, 7, 8, 14, 15, 16, 23, 24, 30, 31, 32)),
           padding: upTo(2, 0),
         }),

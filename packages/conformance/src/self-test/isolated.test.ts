@@ -1,4 +1,5 @@
-import { type ForkOptions, fork } from "node:child_process";
+import { type ForkOptions, fork, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +48,7 @@ describe("runIsolated", () => {
     ["exit", /ended its process with code 3/],
     ["abort", /ended its process by SIGABRT/],
     ["later", /took its process down: thrown behind its back/],
+    ["nothing", /took its process down: null/],
   ])("a kernel that does not come back (%s) is one failed case, and the run goes on", async (how, reason) => {
     const report = await run(how);
     expect(report?.results.map(({ id, status }) => [id, status])).toEqual([
@@ -58,6 +60,23 @@ describe("runIsolated", () => {
     expect(report?.summary).toEqual({ passed: 2, failed: 1, skipped: 0 });
     expect(report?.complete).toBe(true);
   });
+
+  test("a worker that hangs ends with the program, however that ended", async () => {
+    const program = join(folder, "forking.mjs");
+    await writeFile(
+      program,
+      `import { fork } from "node:child_process";
+      const options = { serialization: "advanced", stdio: ["ignore", "inherit", "ignore", "ipc"] };
+      fork(${JSON.stringify(worker)}, ["hang", "ops:relu/17#f32"], options).send({ startAt: 0 });`,
+    );
+    const forking = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "ignore"] });
+    const [said] = await once(forking.stdout, "data");
+    expect(String(said)).toBe("hangs");
+    // The worker holds the other end of standard output, too.
+    const closed = once(forking, "close");
+    forking.kill("SIGKILL");
+    await closed;
+  }, 20_000);
 
   test("an abort ends it without a report", async () => {
     const abort = new AbortController();

@@ -1,4 +1,5 @@
 /** A process whose backend never returns from one kernel call, or ends the process in or after it. */
+import { writeSync } from "node:fs";
 import { createCpuBackend } from "@striate/backend-cpu";
 import { type Backend, delegate, type Kernel } from "@striate/core/backend";
 import { serveIsolated } from "../isolated.js";
@@ -6,6 +7,7 @@ import { processPort } from "../node-processes.js";
 
 const misbehave = {
   hang: (): never => {
+    writeSync(1, "hangs");
     for (;;);
   },
   exit: (): never => process.exit(3),
@@ -15,6 +17,12 @@ const misbehave = {
   later: (): void => {
     setTimeout(() => {
       throw new RangeError("thrown behind its back");
+    });
+  },
+  /** Likewise, and no error either. */
+  nothing: (): void => {
+    setTimeout(() => {
+      throw null;
     });
   },
 } as const;

@@ -121,23 +121,24 @@ export interface BatchNormOptions {
   readonly eps?: number | undefined;
 }
 
-const normalize = (x: Tensor, options: BatchNormOptions, thenRelu: boolean): Tensor => {
+const normalize = (op: "batchNorm" | "batchNormRelu", x: Tensor, options: BatchNormOptions): Tensor => {
+  const thenRelu = op === "batchNormRelu";
   const { runningMean, runningVar, training, momentum = 0.1, eps = 1e-5 } = options;
-  expectArguments("batchNorm", { x, weight: options.weight, bias: options.bias, runningMean, runningVar });
-  expectDType("batchNorm", "x", x.dtype, floatDTypes);
-  if (x.rank < 2) throw new ShapeError(`batchNorm: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
+  expectArguments(op, { x, weight: options.weight, bias: options.bias, runningMean, runningVar });
+  expectDType(op, "x", x.dtype, floatDTypes);
+  if (x.rank < 2) throw new ShapeError(`${op}: x is ${formatShape(x.shape)}, expected [N, C, ...]`);
   const shape = [x.shape[1] as number];
   for (const [name, t] of Object.entries({ weight: options.weight, bias: options.bias, runningMean, runningVar })) {
-    if (t && t.dtype !== x.dtype) throw new DTypeError(`batchNorm: ${name} is ${t.dtype}, x is ${x.dtype}`);
+    if (t && t.dtype !== x.dtype) throw new DTypeError(`${op}: ${name} is ${t.dtype}, x is ${x.dtype}`);
     if (t && !sameShape(t.shape, shape))
-      throw new ShapeError(`batchNorm: ${name} is ${formatShape(t.shape)}, expected ${formatShape(shape)}`);
+      throw new ShapeError(`${op}: ${name} is ${formatShape(t.shape)}, expected ${formatShape(shape)}`);
   }
   const n = sizeOf(x.shape) / Math.max(1, shape[0] as number);
   if (training && n <= 1)
-    throw new ShapeError(`batchNorm: x ${formatShape(x.shape)} has ${n} elements a channel, training needs at least 2`);
+    throw new ShapeError(`${op}: x ${formatShape(x.shape)} has ${n} elements a channel, training needs at least 2`);
   const affine = (given: Tensor | undefined, value: number): Tensor => given ?? fill(x.runtime, shape, x.dtype, value);
   if (!training) {
-    if (!runningMean || !runningVar) throw new ArgumentError("batchNorm: evaluation needs runningMean and runningVar");
+    if (!runningMean || !runningVar) throw new ArgumentError(`${op}: evaluation needs runningMean and runningVar`);
     const y = normalizeBy(x, runningMean, runningVar, affine(options.weight, 1), affine(options.bias, 0), eps);
     return thenRelu ? y.relu() : y;
   }
@@ -174,10 +175,10 @@ const normalize = (x: Tensor, options: BatchNormOptions, thenRelu: boolean): Ten
  * @throws ArgumentError without statistics in evaluation; ShapeError, also for one element a channel in training.
  */
 export const batchNorm: (x: Tensor, options: BatchNormOptions) => Tensor = /* @__PURE__ */ scoped(
-  (x: Tensor, options: BatchNormOptions) => normalize(x, options, false),
+  (x: Tensor, options: BatchNormOptions) => normalize("batchNorm", x, options),
 );
 
 /** `batchNorm(x, options).relu()` to the bit, in one pass less over the output where the backend can. */
 export const batchNormRelu: (x: Tensor, options: BatchNormOptions) => Tensor = /* @__PURE__ */ scoped(
-  (x: Tensor, options: BatchNormOptions) => normalize(x, options, true),
+  (x: Tensor, options: BatchNormOptions) => normalize("batchNormRelu", x, options),
 );

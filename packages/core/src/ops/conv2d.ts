@@ -151,18 +151,18 @@ const expectImages = (op: string, x: Tensor, weight: Tensor, bias: Tensor | unde
 };
 
 /** What a kernel gets, after all checks. */
-const callOf = (x: Tensor, weight: Tensor, options: Conv2dOptions) => {
-  const attrs = attrsOf("conv2d", options);
+const callOf = (op: string, x: Tensor, weight: Tensor, options: Conv2dOptions) => {
+  const attrs = attrsOf(op, options);
   const { bias } = options;
   const [outputs] = weight.shape as Image;
-  expectImages("conv2d", x, weight, bias, outputs);
+  expectImages(op, x, weight, bias, outputs);
   const [n, channels] = x.shape as Image;
   if (channels !== (weight.shape[1] as number) * attrs.groups || outputs % attrs.groups !== 0)
     throw new ShapeError(
-      `conv2d: x ${formatShape(x.shape)} has ${channels} channels; weight ${formatShape(weight.shape)} in ${attrs.groups} ` +
+      `${op}: x ${formatShape(x.shape)} has ${channels} channels; weight ${formatShape(weight.shape)} in ${attrs.groups} ` +
         `groups expects ${(weight.shape[1] as number) * attrs.groups}, and ${outputs} outputs divisible by the groups`,
     );
-  const size = windowOutputSize("conv2d", imageSize(x.shape), windowOf(attrs, weight.shape));
+  const size = windowOutputSize(op, imageSize(x.shape), windowOf(attrs, weight.shape));
   const inputs = bias ? [x, weight, bias] : [x, weight];
   return { inputs, attrs, output: { shape: [n, outputs, ...size], dtype: x.dtype } };
 };
@@ -174,7 +174,7 @@ const callOf = (x: Tensor, weight: Tensor, options: Conv2dOptions) => {
  * @throws ShapeError, DTypeError, ArgumentError naming the argument.
  */
 export const conv2d = (x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor => {
-  const { inputs, attrs, output } = callOf(x, weight, options);
+  const { inputs, attrs, output } = callOf("conv2d", x, weight, options);
   return dispatch(rule, inputs, attrs, output);
 };
 
@@ -190,7 +190,7 @@ const withRelu: FusedRule<"conv2dRelu", "conv2d", "unary"> = {
 
 /** `conv2d(x, weight, options).relu()` to the bit, in one pass over the output where the backend can. */
 export const conv2dRelu = (x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor => {
-  const { inputs, attrs, output } = callOf(x, weight, options);
+  const { inputs, attrs, output } = callOf("conv2dRelu", x, weight, options);
   return dispatchFused(withRelu, inputs, attrs, [output])[0] as Tensor;
 };
 

@@ -138,6 +138,16 @@ describe.each([
     expect(second(fused)).toEqual(second(apart));
   });
 
+  test("bad arguments are refused under the op's own name", () => {
+    const { weight, scale } = parameters;
+    expect(() => conv2dRelu(images, scale)).toThrow(/^conv2dRelu: x is .*, weight \[4\]/);
+    expect(() => conv2dRelu(images, weight, { stride: 0 })).toThrow(/^conv2dRelu: stride is /);
+    expect(() => batchNormRelu(images, { training: false })).toThrow(/^batchNormRelu: evaluation needs/);
+    const gone = images.detach();
+    gone.dispose();
+    expect(() => conv2dRelu(gone, weight)).toThrow(/^conv2dRelu: x .* was disposed/);
+  });
+
   test("nothing stays behind", () => {
     const { tensors, storages, bytes } = memoryUsage(backend);
     scope(() => {
