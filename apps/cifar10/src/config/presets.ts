@@ -111,7 +111,7 @@ const presetTable = {
     },
   },
   fast70: { summary: "speed net 16/32/32, a minute on two cores", config: speed([16, 32, 32], { epochs: 2 }) },
-  fast80: { summary: "speed net 32/64/64, three minutes", config: speed([32, 64, 64], { epochs: 2.5 }) },
+  fast80: { summary: "speed net 32/64/64, two minutes", config: speed([32, 64, 64], { epochs: 2.5 }) },
   fast90: {
     summary: "speed net 32/64/64, ten minutes on two cores",
     config: speed([32, 64, 64], { epochs: 14, views: 6 }),
