@@ -92,7 +92,9 @@ export interface Definition<I, A extends object> {
 
 export const floats: readonly DType[] = ["float32", "float64", "float16"];
 
-const list = <T extends object>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T]);
+/** One or several, as several. */
+export const list = <T extends object>(value: T | readonly T[]): readonly T[] =>
+  Array.isArray(value) ? value : [value as T];
 
 /**
  * The cases of one op. `I` names its tensor arguments, `A` its other arguments; the types of the functions follow.

@@ -1,4 +1,4 @@
-import { around } from "@striate/core/backend";
+import { around, type Call } from "@striate/core/backend";
 import {
   type F32,
   type F64,
@@ -16,7 +16,7 @@ import {
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
 import { reluF32x4 } from "../math.js";
 import type { Runtime } from "../runtime.js";
-import { addressesOf, type WasmKernels } from "../storage.js";
+import { addressesOf, type WasmKernels, type WasmStorage } from "../storage.js";
 import { minU } from "./rows.js";
 
 // The elements of channel c in [N, C, ...] are runs of `inner`, one an image. Memory is the bound: a task takes a channel
@@ -293,7 +293,7 @@ const GUESSED = 256;
  * Squares are summed about the mean of the block before: then float32 suffices, for what the means of blocks differ by is
  * a part of the variance.
  */
-const forwardProgram = (phase: Phase, inner: number, eps: number, thenRelu = false): FunctionDefinition =>
+const forwardProgram = (phase: Phase, inner: number, eps: number, relu: boolean): FunctionDefinition =>
   defineFunction({
     name: "batchNorm",
     params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],
@@ -367,7 +367,7 @@ const forwardProgram = (phase: Phase, inner: number, eps: number, thenRelu = fal
         eachRun(b, inner, place, (offset, immediate, _vector, valid) => {
           const centred = f32x4.sub(v128.load(i32.add(x, offset), immediate), shift);
           const normalized = f32x4.add(f32x4.mul(centred, factors), offsets);
-          const result = thenRelu ? reluF32x4(normalized) : normalized;
+          const result = relu ? reluF32x4(normalized) : normalized;
           storeLanes(b, i32.add(y, offset), result, immediate, valid);
         });
       };
@@ -485,9 +485,6 @@ const backwardProgram = (phase: Phase, inner: number, eps: number): FunctionDefi
     },
   });
 
-const thenRelu = (phase: Phase, inner: number, eps: number): FunctionDefinition =>
-  forwardProgram(phase, inner, eps, true);
-
 export const batchNormKernels = (
   runtime: Runtime,
 ): Pick<WasmKernels, "batchNorm" | "batchNormRelu" | "batchNormGrad"> => {
@@ -517,15 +514,17 @@ export const batchNormKernels = (
     });
   };
 
+  const forward = (name: string, relu: boolean): { run(call: Omit<Call<"batchNorm", WasmStorage>, "op">): void } => {
+    const program = (phase: Phase, inner: number, eps: number) => forwardProgram(phase, inner, eps, relu);
+    return {
+      run: ({ inputs, outputs, attrs: { eps } }) =>
+        run(name, program, inputs[0].shape, 1, eps, addressesOf([...inputs, ...outputs])),
+    };
+  };
+
   return {
-    batchNorm: {
-      run: ({ inputs, outputs, attrs: { eps } }) =>
-        run("batchNorm", forwardProgram, inputs[0].shape, 1, eps, addressesOf([...inputs, ...outputs])),
-    },
-    batchNormRelu: {
-      run: ({ inputs, outputs, attrs: { eps } }) =>
-        run("batchNormRelu", thenRelu, inputs[0].shape, 1, eps, addressesOf([...inputs, ...outputs])),
-    },
+    batchNorm: forward("batchNorm", false),
+    batchNormRelu: forward("batchNormRelu", true),
     batchNormGrad: {
       run: ({ inputs, outputs, attrs: { eps } }) =>
         run("batchNormGrad", backwardProgram, inputs[0].shape, 2, eps, addressesOf([...inputs, ...outputs])),

@@ -5,6 +5,7 @@
  */
 import { i32, memory, v128 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionDefinition } from "../assembler/module.js";
+import { roundUp } from "../loops.js";
 import { reluF32x4 } from "../math.js";
 import type { Runtime } from "../runtime.js";
 import { type PackSource, pack, packedElements } from "./pack.js";
@@ -46,7 +47,7 @@ const splitOf = (tile: Tile, conv: GatherConv): Split => {
   const { images, groups, channels, planes, taps, outputs, grid } = conv;
   const k = channels * taps.length;
   const imageWork = outputs * k * grid.rows * grid.columns;
-  const rounded = Math.ceil(outputs / tile.rows) * tile.rows;
+  const rounded = roundUp(outputs, tile.rows);
   const fitting = Math.max(1, Math.floor(IMAGES_BLOCK / (channels * planes.elements)));
   const perTask = Math.max(1, Math.min(images, fitting, Math.floor(TASK_WORK / imageWork)));
   const tasks = groups * Math.ceil(images / perTask);
@@ -56,7 +57,7 @@ const splitOf = (tile: Tile, conv: GatherConv): Split => {
     Math.min(Math.ceil(ENOUGH_TASKS / tasks), Math.floor((imageWork * perTask) / TASK_WORK)),
     1,
   );
-  const perPart = Math.max(tile.rows, Math.ceil(rounded / parts / tile.rows) * tile.rows);
+  const perPart = Math.max(tile.rows, roundUp(rounded / parts, tile.rows));
   return { images: perTask, outputs: perPart };
 };
 
@@ -96,7 +97,7 @@ const gatherConvProgram = ({ tile, conv, split }: GatherConvPlan): FunctionDefin
         });
       });
 
-      const packedGroup = Math.ceil(outputs / tile.rows) * tile.rows * k * 4;
+      const packedGroup = roundUp(outputs, tile.rows) * k * 4;
       const firstWeights = body.let(
         i32.add(weights, i32.add(i32.mul(group, packedGroup), i32.mul(firstOutput, k * 4))),
       );

@@ -121,7 +121,7 @@ const tilingOf = (tile: Tile, conv: WinogradConv): Tiling => {
   const { blockRows, blocks } = blocksOf(tileRows, Math.floor(most / (4 * groups)));
   const perImage = blockRows * groups * 4;
   const together = blocks > 1 ? 1 : Math.max(1, Math.min(images, Math.floor(most / perImage)));
-  const n = Math.ceil((perImage * together) / panel) * panel;
+  const n = roundUp(perImage * together, panel);
   const fitting = Math.floor(PRODUCTS_BLOCK / (COMPONENTS * n) / tile.rows) * tile.rows;
   return {
     tileRows,
@@ -131,7 +131,7 @@ const tilingOf = (tile: Tile, conv: WinogradConv): Tiling => {
     blocks,
     images: together,
     n,
-    outputs: Math.max(tile.rows, Math.min(Math.ceil(outputs / tile.rows) * tile.rows, fitting)),
+    outputs: Math.max(tile.rows, Math.min(roundUp(outputs, tile.rows), fitting)),
     planes: planesOf({
       height,
       width,

@@ -1,15 +1,12 @@
 import { relu } from "../reference/elementwise.js";
 import { type NdArray, zip } from "../reference/ndarray.js";
-import type { Definition, Fields } from "../suite.js";
+import { type Definition, type Fields, list } from "../suite.js";
 
 type Reference<I, A> = (inputs: Fields<I, NdArray>, attrs: A) => readonly NdArray[];
 
 /** What differs where the first output of an op goes through a ReLU; `run` and `kernels` are still the op's own. */
 export const thenRelu = <I, A extends object>(definition: Definition<I, A>): Definition<I, A> => {
-  const plain: Reference<I, A> = (inputs, attrs) => {
-    const outputs = definition.reference(inputs, attrs);
-    return Array.isArray(outputs) ? outputs : [outputs as NdArray];
-  };
+  const plain: Reference<I, A> = (inputs, attrs) => list<NdArray>(definition.reference(inputs, attrs));
   return {
     ...definition,
     reference: (inputs, attrs) => {

@@ -46,11 +46,10 @@ const ruleOf = (kind: UnaryKind): OpRule<"unary"> => {
     : { ...common, saves: { outputs: [0] }, gradient: (c) => [d.gradient(c.output(0), c.grad())] };
 };
 
-/** For kernels that end in a ReLU. */
+/** Also of kernels that end in a ReLU. */
 export const reluRule: OpRule<"unary"> = /* @__PURE__ */ ruleOf("relu");
 
-const unary = (kind: UnaryKind): ((x: Tensor) => Tensor) => {
-  const rule = ruleOf(kind);
+const unary = (kind: UnaryKind, rule = ruleOf(kind)): ((x: Tensor) => Tensor) => {
   const allowed = integerKinds.includes(kind) ? numericDTypes : floatDTypes;
   return (x) => {
     expectDType(kind, "x", x.dtype, allowed);
@@ -67,7 +66,7 @@ export const sign: (x: Tensor) => Tensor = /* @__PURE__ */ unary("sign");
 /** x² */
 export const square: (x: Tensor) => Tensor = /* @__PURE__ */ unary("square");
 /** max(x, 0) (Nair and Hinton 2010); its gradient at 0 is 0. */
-export const relu: (x: Tensor) => Tensor = /* @__PURE__ */ unary("relu");
+export const relu: (x: Tensor) => Tensor = /* @__PURE__ */ unary("relu", reluRule);
 /** The next integer below; its gradient is 0. */
 export const floor: (x: Tensor) => Tensor = /* @__PURE__ */ unary("floor");
 /** The next integer above; its gradient is 0. */
