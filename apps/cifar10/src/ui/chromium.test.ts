@@ -4,6 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { allOf, type MetricOf } from "../report/metrics.js";
 import { decimal, duration, percent, roundPercent, whole } from "./page/format.js";
+import { capacity } from "./page/run-state.js";
 import { stopReason } from "./port.js";
 import { type Simulation, type Subject, simulateRun, smallSubject } from "./testing/simulate.js";
 import { sourcePageFiles } from "./testing/source-page.js";
@@ -239,7 +240,7 @@ else {
         ]);
         // Under the pointer, where nothing is smoothed: the mean of the steps that share a place of the curve.
         await page.getByLabel("Smoothing").fill("0");
-        const places = 2 ** Math.max(0, Math.ceil(Math.log2(steps.length / 1500)));
+        const places = 2 ** Math.max(0, Math.ceil(Math.log2(steps.length / capacity)));
         for (const [i, column, format] of [
           [0, "loss", decimal],
           [1, "accuracy", percent],

@@ -163,7 +163,21 @@ const showFigures = (state: RunState): void => {
   setText(tiles.test.more, several.map(({ which, accuracy }) => `${which} ${percent(accuracy)}`).join(", "));
 };
 
-const show = (state: RunState): void => {
+/** Steps that the curves were drawn with, and how many ends of epochs and validations. */
+let curvesAt = { step: 0, marks: 0 };
+/** Share of new steps from which curves are drawn again: less moves what is there by a few pixels. */
+const visible = 1 / 128;
+const showCurves = (state: RunState, anyway: boolean): void => {
+  const step = state.step?.step ?? 0;
+  const marks = state.epochEnds.length + state.validations.length;
+  // A run that went back to a checkpoint has fewer of them.
+  const moved = Math.abs(step - curvesAt.step) >= visible * step && step !== curvesAt.step;
+  if (!anyway && !moved && marks === curvesAt.marks) return;
+  curvesAt = { step, marks };
+  for (const chart of charts) chart.update(state, windowOf());
+};
+
+const show = (state: RunState, anyway: boolean): void => {
   showFigures(state);
   showClock();
   pill.dataset["status"] = state.status;
@@ -172,40 +186,28 @@ const show = (state: RunState): void => {
   ending.hidden = !end;
   if (end) setText(ending, `Training ${end.ended}${end.reason ? `: ${end.reason}` : ""}.`);
   setText(smoothingText, windowOf() === 0 ? "off" : `${windowOf()} steps`);
-  for (const chart of charts) chart.update(state, windowOf());
+  showCurves(state, anyway);
   for (const panel of [buttons, knobs, ...panels, confusion]) panel.update(state);
 };
 
-let drawn = false;
+let waiting: "nothing" | "news" | "all" = "nothing";
 /** News that come together are drawn once; a page that nobody sees draws nothing. */
-const draw = (): void => {
-  if (drawn) return;
-  drawn = true;
-  requestAnimationFrame(() => {
-    drawn = false;
-    if (tracker) show(tracker.state);
-  });
+const draw = (what: "news" | "all"): void => {
+  if (waiting === "nothing")
+    requestAnimationFrame(() => {
+      const anyway = waiting === "all";
+      waiting = "nothing";
+      if (tracker) show(tracker.state, anyway);
+    });
+  if (waiting !== "all") waiting = what;
 };
+const drawAll = (): void => draw("all");
 
 /**
- * Milliseconds between two drawings for new steps. The page often stands on the machine that trains, and what it takes of one core all
- * threads wait for: a drawing takes some 25 ms.
+ * Milliseconds between two drawings of new steps and of the clock. The page often stands on the machine that trains, and what it
+ * takes of one core all threads wait for: each drawing, of a single digit too, is some 20 ms in all processes of a browser.
  */
 const pace = 2500;
-let waiting = false;
-let drawnAt = Number.NEGATIVE_INFINITY;
-const drawSoon = (): void => {
-  if (waiting) return;
-  waiting = true;
-  setTimeout(
-    () => {
-      waiting = false;
-      drawnAt = performance.now();
-      draw();
-    },
-    Math.max(0, drawnAt + pace - performance.now()),
-  );
-};
 
 const showConnection = (now: boolean): void => {
   connected = now;
@@ -218,7 +220,7 @@ const source = new EventSource("events");
 const on = <T>(event: string, hear: (data: T) => void): void =>
   source.addEventListener(event, ({ data }) => {
     hear(JSON.parse(data) as T);
-    draw();
+    drawAll();
   });
 
 source.onopen = () => showConnection(true);
@@ -235,16 +237,19 @@ on<RunState>("state", (state) => {
 source.addEventListener("metrics", ({ data }) => {
   for (const metric of JSON.parse(data) as Metric[]) tracker?.metric(metric);
   heard = performance.now();
-  drawSoon();
+  // Nothing draws what came last if not this.
+  if (tracker?.state.status === "ended") drawAll();
 });
 on<PageMessage>("message", (message) => {
   tracker?.message(message);
   if (message.type === "refused") complain(message.reason);
 });
 
-smoothing.oninput = draw;
-setInterval(showClock, 1000);
+smoothing.oninput = drawAll;
+setInterval(() => {
+  if (tracker?.state.status !== "ended") draw("news");
+}, pace);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const chart of charts) chart.restyle();
-  draw();
+  drawAll();
 });

@@ -14,6 +14,8 @@ export type Ask = (request: SnapshotRequest) => void;
 
 /** Milliseconds between pictures; the worker has a limit of its own. */
 const pace = 4000;
+/** Milliseconds after which a picture that has not come is asked for again: it was refused, or training takes its time. */
+const patience = 60_000;
 
 type SnapshotOf<N extends SnapshotName> = Extract<Snapshot<string>, { readonly what: N }>;
 
@@ -174,17 +176,19 @@ const createPanel = <N extends SnapshotName>(kind: Kind<N>, ask: Ask): Panel => 
   let shown: SnapshotOf<N> | undefined;
   let state: RunState | undefined;
   let visible = false;
-  /** What the picture that is there, or asked for, was taken with. */
-  let asked = "";
+  let asked = { question: "", step: 0, at: 0, answered: true };
 
   const refresh = (): void => {
     if (!state || !visible || document.hidden) return;
     if (state.status !== "running" && state.status !== "paused") return;
     const request = kind.request(layer, place);
-    // In a pause the same question has the same answer.
-    const key = JSON.stringify([request, state.step?.step]);
-    if (key === asked) return;
-    asked = key;
+    const question = JSON.stringify(request);
+    const step = state.step?.step ?? 0;
+    const now = performance.now();
+    // In a pause the same question has the same answer; each takes of the time that is for training.
+    const known = asked.answered ? asked.step === step : now - asked.at < patience;
+    if (known && asked.question === question) return;
+    asked = { question, step, at: now, answered: false };
     ask(request);
   };
 
@@ -208,6 +212,7 @@ const createPanel = <N extends SnapshotName>(kind: Kind<N>, ask: Ask): Panel => 
 
   const show = (snapshot: SnapshotOf<N>): void => {
     shown = snapshot;
+    asked.answered = true;
     setText(when, `after step ${snapshot.step}`);
     const named = kind.layers?.(snapshot);
     if (named) {
@@ -224,6 +229,8 @@ const createPanel = <N extends SnapshotName>(kind: Kind<N>, ask: Ask): Panel => 
     root,
     update: (now) => {
       const first = state === undefined || state.step === undefined;
+      // Behind a lost connection nobody may know of the question.
+      if (now !== state) asked.question = "";
       state = now;
       const snapshot = now.snapshots[what] as SnapshotOf<N> | undefined;
       if (snapshot && snapshot !== shown) show(snapshot);

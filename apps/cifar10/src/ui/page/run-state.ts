@@ -3,8 +3,8 @@ import type { Metric, MetricOf } from "../../report/metrics.js";
 import type { EvaluationView, Knobs, PageMessage, RunStatus, Snapshot, SnapshotName } from "../protocol.js";
 import { createSeries, emptySeries, type SeriesData } from "./series.js";
 
-/** Buckets that curves are kept in: more than a screen has room for, little to send. */
-const capacity = 1500;
+/** Buckets that curves are kept in: as many as a screen has room for, little to send and to draw. */
+export const capacity = 1000;
 
 export interface RunState {
   readonly title: string;
