@@ -1,6 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { tileFile } from "./backend.js";
 
@@ -35,4 +35,10 @@ test("where there is no file, and none can be made, it throws", () => {
   expect(() => tileFile(path).getItem("V8 1")).toThrow("ENOENT");
   writeFileSync(path, "{}");
   expect(() => tileFile(join(path, "below")).setItem("V8 1", "4x8")).toThrow(/ENOTDIR|EEXIST/);
+});
+
+test("a write that fails leaves nothing behind", () => {
+  expect(() => tileFile(folder).setItem("V8 1", "4x8")).toThrow();
+  expect(readdirSync(folder)).toEqual([]);
+  expect(readdirSync(join(folder, "..")).filter((name) => name.startsWith(`${basename(folder)}.`))).toEqual([]);
 });

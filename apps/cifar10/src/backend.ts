@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type BackendOptions, type ChosenBackend, createBackend, type TileCache } from "@striate/backends";
 import { defaultCacheFolder } from "@striate/data/node";
@@ -20,8 +20,12 @@ export const tileFile = (path: string): TileCache => {
       }
       mkdirSync(dirname(path), { recursive: true });
       const part = `${path}.${process.pid}.part`;
-      writeFileSync(part, `${JSON.stringify({ ...others, [key]: value }, null, 2)}\n`);
-      renameSync(part, path);
+      try {
+        writeFileSync(part, `${JSON.stringify({ ...others, [key]: value }, null, 2)}\n`);
+        renameSync(part, path);
+      } finally {
+        rmSync(part, { force: true });
+      }
     },
   };
 };

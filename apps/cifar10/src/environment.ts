@@ -57,3 +57,10 @@ export const environmentOf = async (
     ]),
   ),
 });
+
+/** `known` of a run, and what is otherwise `now`, where it is gone on with behind `step`: as one more of `resumed`. */
+export const withResumption = (known: JsonObject, now: JsonObject, step: number): JsonObject => {
+  const { resumed, ...start } = known;
+  const other = Object.entries(now).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(start[name]));
+  return { ...start, resumed: [...(Array.isArray(resumed) ? resumed : []), { step, ...Object.fromEntries(other) }] };
+};

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
+import { isObject, type JsonObject } from "./config/merge.js";
 import { type Config, configSchema } from "./config/schema.js";
 import { statOf } from "./data-files.js";
 
@@ -26,10 +27,13 @@ export const runName = (started: Date, { preset, seed }: Pick<Config, "preset" |
   return `${time}-${preset}-${backend.replaceAll(":", "-")}-seed${seed}`;
 };
 
-/** What is known of a run's beginning: environment.json, as far as it can be read. */
-const beginningOf = (run: string): { readonly startedAt?: string; readonly fastDevRun?: boolean } => {
+export const environmentName = "environment.json";
+
+/** What a run ran on, as far as that can be read. */
+export const readEnvironment = (run: string): JsonObject => {
   try {
-    return JSON.parse(readFileSync(join(run, "environment.json"), "utf8"));
+    const environment: unknown = JSON.parse(readFileSync(join(run, environmentName), "utf8"));
+    return isObject(environment) ? environment : {};
   } catch {
     return {};
   }
@@ -47,12 +51,12 @@ const runsIn = (folder: string): string[] =>
 /** The run that was started last, of those that are more than a test of every stage. @throws RunError */
 export const newestRun = (folder = runsFolder): string => {
   const [newest] = runsIn(folder)
-    .map((run) => ({ run, ...beginningOf(run) }))
-    .filter(({ fastDevRun }) => fastDevRun !== true)
+    .map((run) => ({ run, environment: readEnvironment(run) }))
+    .filter(({ environment }) => environment["fastDevRun"] !== true)
     // Names tell the time only of runs that were given none.
-    .map(({ run, startedAt = "" }) => ({
+    .map(({ run, environment }) => ({
       run,
-      at: Date.parse(startedAt) || (statOf(join(run, "config.json"))?.mtimeMs ?? 0),
+      at: Date.parse(`${environment["startedAt"]}`) || (statOf(join(run, "config.json"))?.mtimeMs ?? 0),
     }))
     .sort((a, b) => b.at - a.at);
   if (!newest) throw new RunError(`there is no run in ${folder}; name its folder`);
@@ -75,7 +79,7 @@ export const findRuns = (given: string): string[] => {
 /** As `findRun`, for a run that may be gone on with. @throws RunError */
 export const findRunToResume = (given: string | undefined): string => {
   const run = findRun(given);
-  if (beginningOf(run).fastDevRun)
+  if (readEnvironment(run)["fastDevRun"] === true)
     throw new RunError(`${run} was a --fast-dev-run: its few batches are nothing to go on with`);
   return run;
 };

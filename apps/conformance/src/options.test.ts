@@ -83,7 +83,7 @@ describe("parseOptions", () => {
     [["--timeout", "soon"], "Expected a number above 0."],
     [["--training-steps", "1.5"], "Expected a positive integer."],
     [["--networks", "resnet"], "Allowed choices are alexnet, "],
-    [["--precision", "exact"], "Allowed choices are ieee, wgsl"],
+    [["--precision", "exact"], "Allowed choices are ieee, wgsl, glsl"],
     [["--json"], "argument missing"],
     [["--in", "firefox"], "Allowed choices are node, chromium."],
     [["--shard", "3/2"], "Expected i/n with 1 <= i <= n"],

@@ -1,5 +1,13 @@
 import { backendNames } from "@striate/backends";
-import { type Group, groups, groupTexts, type Precision, parseShard, type Shard } from "@striate/conformance";
+import {
+  type Group,
+  groups,
+  groupTexts,
+  type Precision,
+  parseShard,
+  precisions,
+  type Shard,
+} from "@striate/conformance";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { exitCodes } from "./exit-codes.js";
 import { bundledNetworks, modelBuilders } from "./networks.js";
@@ -111,7 +119,7 @@ const command = (): Command =>
       new Option(
         "--precision <name>",
         "what pointwise operators are held to (default: what the backend declares)",
-      ).choices(["ieee", "wgsl"]),
+      ).choices(precisions),
     )
     .option(
       "--timeout <seconds>",

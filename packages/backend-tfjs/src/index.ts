@@ -146,7 +146,7 @@ export const createTfjsBackend = async (options: TfjsBackendOptions): Promise<Tf
     deterministic: true,
     nan: "propagates",
     // In the host's memory functions are held to units in the last place, on a GPU to what shaders promise.
-    precision: device.hostMemory ? "ieee" : "wgsl",
+    precision: device.hostMemory ? "ieee" : "glsl",
     floatBits: device.floatBits,
     integerBits: device.integerBits,
   };

@@ -18,7 +18,7 @@ const dataIds = (): number => (tf.engine().registry["remote"] as { numDataIds():
 
 test("a backend that reads asynchronously says so", async () => {
   const backend = await create();
-  expect(backend.caps).toMatchObject({ syncRead: false, precision: "wgsl", floatBits: 32, integerBits: 31 });
+  expect(backend.caps).toMatchObject({ syncRead: false, precision: "glsl", floatBits: 32, integerBits: 31 });
   expect(backend.readSync).toBeUndefined();
   expect(() => tensor([1], { backend }).dataSync()).toThrow(UnsupportedError);
 });

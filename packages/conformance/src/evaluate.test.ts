@@ -1,12 +1,12 @@
 /** An op that leaks, changes its mind or differentiates wrongly is found whatever the backend. */
 
 import { createCpuBackend } from "@striate/backend-cpu";
-import { add, full, keep, mul, relu, type Tensor } from "@striate/core";
+import { abs, add, full, keep, lt, mul, relu, type Tensor, where } from "@striate/core";
 import { describe, expect, test } from "vitest";
 import { checkForward, checkGradcheck, checkGradient, checkLeaks, expectationOf } from "./evaluate.js";
-import { map } from "./reference/ndarray.js";
-import { away, defineCases, type Sample } from "./suite.js";
-import { exact } from "./tolerance.js";
+import { map, type NdArray } from "./reference/ndarray.js";
+import { away, cycle, defineCases, type Sample, specials } from "./suite.js";
+import { exact, moved, type Precision, precisions } from "./tolerance.js";
 
 const sampleOf = (run: (x: Tensor) => Tensor): Sample => {
   const { samples } = defineCases<{ x: unknown }>({
@@ -59,5 +59,28 @@ describe("an op that is wrong", () => {
   test("in its shape", async () => {
     const scalar = (x: Tensor): Tensor => relu(full([1], 1, { backend: x.backend }));
     await expect(checkForward(await evaluate(scalar))).rejects.toThrow("output 0 has shape [1], expected [5]");
+  });
+});
+
+describe("an op that flushes subnormal numbers to zero", () => {
+  const flushes = async (tolerance: typeof moved, precision: Precision): Promise<void> => {
+    const { samples } = defineCases<{ x: unknown }>({
+      tolerance,
+      run: ({ x }) => where(lt(abs(x as Tensor), 2 ** -126), mul(x as Tensor, 0), x as Tensor),
+      reference: ({ x }) => x as NdArray,
+      samples: [{ name: "one", inputs: { x: cycle([specials.length], specials) }, attrs: {}, kind: "special" }],
+    });
+    const [sample] = samples as [Sample];
+    const expectation = expectationOf(sample, "same/one#f32", "float32");
+    await checkForward({ sample, expectation, dtype: "float32", backend: await createCpuBackend(), precision });
+  };
+
+  test.each([
+    ["computes", exact, ["wgsl", "glsl"]],
+    ["moves data", moved, ["glsl"]],
+  ] as const)("where it %s, passes by the rules of these shaders alone", async (_does, tolerance, allowed) => {
+    for (const precision of precisions)
+      if (allowed.some((name) => name === precision)) await flushes(tolerance, precision);
+      else await expect(flushes(tolerance, precision)).rejects.toThrow("expected 1.4");
   });
 });

@@ -199,9 +199,8 @@ const run = async ({ sample, expectation, dtype, backend }: EvaluationOptions) =
   }
 };
 
-/** Forward, against the reference. */
 /**
- * What is expected under WGSL's rules: where a result is what the reference gives for subnormal inputs taken as zeros, that;
+ * What is expected of shaders: where a result is what the reference gives for subnormal inputs taken as zeros, that;
  * else what it gives for the inputs as they are.
  */
 const expectedFlushed = (
@@ -230,6 +229,11 @@ const expectedFlushed = (
   });
 };
 
+/** Moving data is no arithmetic and keeps every bit, but in GLSL, which promises nothing for subnormal numbers. */
+const mayFlush = ({ sample, precision }: EvaluationOptions): boolean =>
+  sample.kind === "special" && (precision === "glsl" || (precision === "wgsl" && !sample.tolerance.signedZero));
+
+/** Forward, against the reference. */
 export const checkForward = async (options: EvaluationOptions): Promise<Measurement> => {
   const { sample, expectation, precision } = options;
   const { tolerance } = sample;
@@ -253,12 +257,10 @@ export const checkForward = async (options: EvaluationOptions): Promise<Measurem
         reference: (inputs) => sample.reference(inputs)[output] as NdArray,
       };
       const result = results[output] as Float64Array;
-      // Moving data is no arithmetic: it keeps every bit.
-      const mayFlush = precision === "wgsl" && sample.kind === "special" && !tolerance.signedZero;
       const judged = isFloat(dtype)
         ? { allowed: tolerance.allowed(context), magnitude: tolerance.magnitude?.(context) }
         : { allowed: () => 0 };
-      const wanted = mayFlush ? expectedFlushed(options, output, dtype, result) : expected.data;
+      const wanted = mayFlush(options) ? expectedFlushed(options, output, dtype, result) : expected.data;
       return demand(`output ${output} `, shape, result, wanted, dtype, {
         ...judged,
         signedZero: tolerance.signedZero ?? false,

@@ -31,6 +31,6 @@ export { buildScorecard, type Cell, type Native, type Row, type Scorecard } from
 export { renderHtml } from "./scorecard/html.js";
 export { renderMarkdown } from "./scorecard/markdown.js";
 export { parseShard, type Shard } from "./shard.js";
-export type { Precision } from "./tolerance.js";
+export { type Precision, precisions } from "./tolerance.js";
 export { loadVectorFiles, type VectorFile } from "./vectors/load.js";
 export type { Vectors } from "./vectors/parse.js";

@@ -12,14 +12,18 @@
  * eps is the distance from 1 to the next number of the dtype. In float64 the reference rounds as well: it gets twice
  * the room.
  */
-import type { DType } from "@striate/core/backend";
+import type { Capabilities, DType } from "@striate/core/backend";
 import { formats, ulp } from "./number-format.js";
 import { absolute, type NdArray } from "./reference/ndarray.js";
 
 export type ToleranceClass = "exact" | "ulp" | "bound" | "composed";
 
-/** `ieee`: what the CPU and WebAssembly promise. `wgsl`: the limits of the WGSL specification for pointwise ops. */
-export type Precision = "ieee" | "wgsl";
+/**
+ * `ieee`: what the CPU and WebAssembly promise. `wgsl`: the limits of the WGSL specification for pointwise ops. `glsl`: the same, and
+ * subnormal numbers may be flushed to zero where data is only moved.
+ */
+export const precisions = ["ieee", "wgsl", "glsl"] as const satisfies readonly Capabilities["precision"][];
+export type Precision = (typeof precisions)[number];
 
 /** What a tolerance may look at. */
 export interface ToleranceContext<I, A> {
@@ -128,7 +132,7 @@ export const composed = <I, A>(
   class: "composed",
   allowed(context) {
     const limit = allowed(context);
-    const least = context.precision === "wgsl" ? smallestNormal : smallestNumber;
+    const least = context.precision === "ieee" ? smallestNumber : smallestNormal;
     const floor = least[context.dtype] ?? 0;
     return (i) => limit(i) + floor;
   },

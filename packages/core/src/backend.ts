@@ -367,9 +367,10 @@ export interface Capabilities {
   readonly nan: "propagates" | "unspecified";
   /**
    * What pointwise functions are held to. `ieee`, the default: 2 units in the last place. `wgsl`: the limits of the WGSL
-   * specification, which also lets a device flush subnormal numbers to zero.
+   * specification, which also lets a device flush subnormal numbers to zero, but not where data is only moved. `glsl`: those, and
+   * a subnormal number may be flushed wherever a shader touches it (GLSL ES 3.00, section 4.5.1).
    */
-  readonly precision?: "ieee" | "wgsl";
+  readonly precision?: "ieee" | "wgsl" | "glsl";
 }
 
 export interface LostInfo {

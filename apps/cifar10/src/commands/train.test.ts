@@ -14,6 +14,7 @@ import { weightsSha256 } from "@striate/checkpoint";
 import { loadSafetensors } from "@striate/checkpoint/node";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Event, Progress } from "../reporter.js";
+import { readEnvironment } from "../runs.js";
 import { type RunOptions, runCommand } from "../testing/command.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "striate-train-"));
@@ -344,6 +345,10 @@ describe("resuming", () => {
     const after = metricsOf(out).map(({ time: _, seconds: __, imagesPerSecond: ___, ...rest }) => rest);
     expect(after.filter(({ event }) => event !== "resume")).toEqual(figures);
     expect(readFileSync(join(out, "report.html"), "utf8")).toContain("It was resumed once.");
+    // What is otherwise than at the start, here only the time.
+    const { startedAt, resumed } = readEnvironment(out);
+    expect(resumed).toEqual([{ step: 0, startedAt: expect.any(String) }]);
+    expect(Date.parse(`${startedAt}`)).toBeLessThan(Date.parse((resumed as [{ startedAt: string }])[0].startedAt));
   });
 
   test("with more epochs, a run whose rates do not depend on their number ends as one that was so long from the start", async () => {

@@ -11,12 +11,13 @@ import {
 } from "@striate/train/node";
 import { openBackend } from "../backend.js";
 import type { CommandContext } from "../commands/command.js";
+import type { JsonObject } from "../config/merge.js";
 import { keepsBest } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
-import { environmentOf } from "../environment.js";
+import { environmentOf, withResumption } from "../environment.js";
 import type { Exit } from "../exit-codes.js";
 import { prepareRunFolder } from "../output.js";
-import { runName, runsFolder } from "../runs.js";
+import { environmentName, readEnvironment, runName, runsFolder } from "../runs.js";
 import type { Change } from "../ui/changes.js";
 import { type Assembled, assemble } from "./assemble.js";
 import { loadSplit, loadTrainingData } from "./data.js";
@@ -66,23 +67,29 @@ const planRun = async ({ config, dev }: TrainJob, { reporter, signal }: CommandC
   return { config: planned, ...used, test, steps: planSteps(planned, used.training.count) };
 };
 
+const environmentIn = (
+  { config, training, validation, test }: SessionPlan,
+  { dev }: TrainJob,
+  backend: Backend,
+): Promise<JsonObject> =>
+  environmentOf(backend, config.seed, { training, ...(validation && { validation }), test }, dev);
+
 const openFolder = async (
   folder: string,
-  { resume, dev }: TrainJob,
-  { config, training, validation, test }: SessionPlan,
+  job: TrainJob,
+  plan: SessionPlan,
   backend: Backend,
   { reporter, ui }: CommandContext,
 ): Promise<RunFolder> => {
   const options = {
     identity: (given: unknown) => identityOf(given as Config),
-    keep: config.checkpoint.keep,
+    keep: plan.config.checkpoint.keep,
     onSkipped: (file: string, error: Error) => reporter.notice(`passed over ${file}: ${error.message}`),
     ...(ui && { onEvent: ui.metric }),
   };
-  if (resume === undefined) {
-    const datasets = { training, ...(validation && { validation }), test };
-    const environment = await environmentOf(backend, config.seed, datasets, dev);
-    return createRunFolder(folder, { ...options, config, environment });
+  if (job.resume === undefined) {
+    const environment = await environmentIn(plan, job, backend);
+    return createRunFolder(folder, { ...options, config: plan.config, environment });
   }
   const run = await openRunFolder(folder, options);
   if (ui) for (const metric of run.events()) ui.metric(metric);
@@ -122,6 +129,12 @@ const trainIn = async (
     if (said && (said["epochs"] !== start.epochs || said["backend"] !== start.backend))
       run.event({ event: "start", ...start });
   };
+  /** Where a run goes on, `undefined`: from its beginning, may be another machine, or another version of this program. */
+  const recordResumption = async (step: number | undefined): Promise<void> => {
+    const now = await environmentIn(plan, job, first.backend);
+    const known = readEnvironment(run.path);
+    await run.writeJson(environmentName, step === undefined ? now : withResumption(known, now, step));
+  };
   const introduce = (resumed: number | undefined): void => {
     reporter.event(
       { event: "start", ...about, run: run.path, ...(resumed !== undefined && { resumed }) },
@@ -143,6 +156,7 @@ const trainIn = async (
     if (assembled) {
       introduce(step);
       await renew({ net: assembled.net, backend: first.backend });
+      if (job.resume !== undefined) await recordResumption(step);
       const ready = assembled;
       assembled = undefined;
       return openSession(run, plan, first.backend, ready, { ...options, profile: job.profile });

@@ -33,7 +33,7 @@ const finite = (value: number): number => (Number.isFinite(value) ? Math.abs(val
 const cancelling = <A>(term: (x: number, attrs: A) => number): Tolerance<{ x: NdArray }, A> =>
   composed(({ inputs, attrs, expected, epsilon, precision }: ToleranceContext<{ x: NdArray }, A>) => (i) => {
     const [x, y] = [inputs.x.data[i] as number, Math.abs(expected.data[i] as number)];
-    const exponential = precision === "wgsl" ? epsilon * (3 + 2 * finite(x)) * y : 0;
+    const exponential = precision === "ieee" ? 0 : epsilon * (3 + 2 * finite(x)) * y;
     return 4 * epsilon * (y + term(x, attrs)) + (Number.isFinite(exponential) ? exponential : 0);
   });
 

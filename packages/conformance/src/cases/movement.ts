@@ -384,6 +384,12 @@ export const gather = defineCases<Indexed, AxisAttrs>({
     { name: "2x3x4-1", inputs: { x: input([2, 3, 4]), index: indices([2, 5, 4], 3) }, attrs: { axis: -2 } },
     { name: "rank-4", inputs: { x: input([2, 3, 4, 5]), index: indices([2, 3, 2, 5], 4) }, attrs: { axis: 2 } },
     {
+      name: "special-values",
+      inputs: { x: cycle([2, specials.length], specials), index: indices([2, 101], specials.length) },
+      attrs: { axis: 1 },
+      kind: "special",
+    },
+    {
       name: "other-types",
       inputs: { x: integers([7], 0, 1), index: indices([11], 7) },
       attrs: { axis: 0 },

@@ -190,24 +190,28 @@ const show = (state: RunState, anyway: boolean): void => {
   for (const panel of [buttons, knobs, ...panels, confusion]) panel.update(state);
 };
 
+/**
+ * Milliseconds from a drawing to the next for new steps and the clock. The page often stands on the machine that trains, and what it
+ * takes of one core all threads wait for: a drawing, of a single digit too, is some 75 ms in all processes of a browser.
+ */
+const pace = 5000;
+let later: ReturnType<typeof setTimeout> | undefined;
+
 let waiting: "nothing" | "news" | "all" = "nothing";
-/** News that come together are drawn once; a page that nobody sees draws nothing. */
+/** What comes together is drawn once; a page that nobody sees draws nothing. `all`: the curves too, however little is new. */
 const draw = (what: "news" | "all"): void => {
   if (waiting === "nothing")
     requestAnimationFrame(() => {
       const anyway = waiting === "all";
       waiting = "nothing";
-      if (tracker) show(tracker.state, anyway);
+      if (!tracker) return;
+      show(tracker.state, anyway);
+      clearTimeout(later);
+      if (tracker.state.status !== "ended") later = setTimeout(() => draw("news"), pace);
     });
   if (waiting !== "all") waiting = what;
 };
 const drawAll = (): void => draw("all");
-
-/**
- * Milliseconds between two drawings of new steps and of the clock. The page often stands on the machine that trains, and what it
- * takes of one core all threads wait for: each drawing, of a single digit too, is some 20 ms in all processes of a browser.
- */
-const pace = 2500;
 
 const showConnection = (now: boolean): void => {
   connected = now;
@@ -218,10 +222,7 @@ const showConnection = (now: boolean): void => {
 
 const source = new EventSource("events");
 const on = <T>(event: string, hear: (data: T) => void): void =>
-  source.addEventListener(event, ({ data }) => {
-    hear(JSON.parse(data) as T);
-    drawAll();
-  });
+  source.addEventListener(event, ({ data }) => hear(JSON.parse(data) as T));
 
 source.onopen = () => showConnection(true);
 source.onerror = () => {
@@ -233,22 +234,21 @@ on<RunState>("state", (state) => {
   tracker = trackRun(state);
   heard = performance.now();
   fill(facts, ...state.facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  drawAll();
 });
-source.addEventListener("metrics", ({ data }) => {
-  for (const metric of JSON.parse(data) as Metric[]) tracker?.metric(metric);
+on<Metric[]>("metrics", (metrics) => {
+  for (const metric of metrics) tracker?.metric(metric);
   heard = performance.now();
-  // Nothing draws what came last if not this.
+  // Nothing else draws what came last.
   if (tracker?.state.status === "ended") drawAll();
 });
 on<PageMessage>("message", (message) => {
   tracker?.message(message);
   if (message.type === "refused") complain(message.reason);
+  draw(message.type === "status" ? "all" : "news");
 });
 
 smoothing.oninput = drawAll;
-setInterval(() => {
-  if (tracker?.state.status !== "ended") draw("news");
-}, pace);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const chart of charts) chart.restyle();
   drawAll();
