@@ -1,7 +1,5 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
-import { findChromium, launchChromium } from "@striate/chromium";
+import { findChromium, launchChromium, type PageServer, servePage } from "@striate/chromium";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWasmBackend } from "./index.js";
@@ -38,22 +36,11 @@ if (chromium instanceof Error && process.env["CI"] === undefined)
   test.skip(`in Chromium: left out, ${chromium.message}`, () => {});
 else {
   let browser: Awaited<ReturnType<typeof launchChromium>>;
-  let server: Server;
-  let origin: string;
+  let server: PageServer;
   let expected: readonly (readonly number[])[];
 
   beforeAll(async () => {
-    const script = await bundle();
-    server = createServer(({ url = "" }, response) => {
-      const isScript = url.startsWith("/page.js");
-      const headers = url.startsWith("/open/") ? {} : isolation;
-      response.writeHead(200, { ...headers, "content-type": isScript ? "text/javascript" : "text/html" });
-      response.end(isScript ? script : "<!doctype html><script src=/page.js></script>");
-    });
-    await new Promise<void>((resolve) => {
-      server.listen(0, "127.0.0.1", resolve);
-    });
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    server = await servePage(await bundle(), (path) => (path.startsWith("/open/") ? {} : isolation));
     if (chromium instanceof Error) throw chromium;
     browser = await launchChromium(chromium.path);
     const backend = await createWasmBackend({ threads: 2 });
@@ -74,7 +61,7 @@ else {
   ): Promise<PageResult> => {
     const page = await browser.newPage();
     try {
-      await page.goto(origin + path);
+      await page.goto(server.origin + path);
       const settings: PageSettings = { steps: STEPS, ...options };
       if (where === "page")
         return await page.evaluate(

@@ -1,7 +1,5 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
-import { findChromium, launchChromium, softwareGpu } from "@striate/chromium";
+import { findChromium, launchChromium, type PageServer, servePage, softwareGpu } from "@striate/chromium";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { PageGlobals } from "./testing/page.js";
@@ -36,19 +34,10 @@ if (chromium instanceof Error && process.env["STRIATE_REQUIRE_WEBGPU"] !== "1")
   test.skip(`in Chromium: left out, ${chromium.message}`, () => {});
 else {
   let browser: Awaited<ReturnType<typeof launchChromium>>;
-  let server: Server;
+  let server: PageServer;
 
   beforeAll(async () => {
-    const script = await bundle();
-    // A page of the host itself is a secure context, which WebGPU needs.
-    server = createServer((request, response) => {
-      const isScript = request.url === "/page.js";
-      response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
-      response.end(isScript ? script : "<!doctype html><script src=page.js></script>");
-    });
-    await new Promise<void>((resolve) => {
-      server.listen(0, "127.0.0.1", resolve);
-    });
+    server = await servePage(await bundle());
     if (chromium instanceof Error) throw chromium;
     browser = await launchChromium(chromium.path, flags);
   }, 60_000);
@@ -65,7 +54,7 @@ else {
     await page.exposeFunction("crash", () => {
       session.send("Browser.crashGpuProcess").catch(() => {});
     });
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await page.goto(server.origin);
     const train = (crashAt: readonly number[]) =>
       page.evaluate((steps) => (globalThis as unknown as PageGlobals).train(steps), crashAt);
     const undisturbed = await train([]);

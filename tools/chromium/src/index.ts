@@ -5,6 +5,8 @@ import { access } from "node:fs/promises";
 // unlike playwright it downloads no browser.
 import { type Browser, chromium } from "playwright-core";
 
+export { type PageServer, servePage } from "./serve-page.js";
+
 /** There is no Chromium, it cannot be started, or it ended before its work was done. */
 export class BrowserError extends Error {
   override readonly name = "BrowserError";
