@@ -2,12 +2,12 @@
 // failed one; the last line counts them, a step as one and a test as one.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { acquireLock } from "./lock.mjs";
 import { installPacked, link } from "./packed.mjs";
-import { buildLock, CheckFailure, installed, killAll, mustSucceed, root, run, runTool, seconds } from "./run.mjs";
+import { buildLock, CheckFailure, killAll, mustSucceed, root, run, runTool, seconds } from "./run.mjs";
 import { checkSizes } from "./size.mjs";
 
 const scratch = mkdtempSync(join(tmpdir(), "striate-test-"));
@@ -61,7 +61,14 @@ const built = () =>
 const packages = once(async () => {
   await built();
   const packed = await installPacked(consumer);
-  link(installed("@types/node"), join(consumer, "node_modules", "@types/node"));
+  // What programs of consumers want besides, and who has it here.
+  const tfjs = join(root, "packages/backend-tfjs");
+  for (const [owner, name] of /** @type {const} */ ([
+    [root, "@types/node"],
+    [tfjs, "@tensorflow/tfjs-core"],
+    [tfjs, "@tensorflow/tfjs-backend-cpu"],
+  ]))
+    link(join(owner, "node_modules", name), join(consumer, "node_modules", name));
   return packed;
 });
 
@@ -107,6 +114,10 @@ const checkPackages = async () => {
     const attw = [tarball, "--profile", "esm-only", "--no-color", "--no-emoji"];
     const { status, output } = await runTool("attw", attw);
     if (status !== 0) problems.push(output);
+    const files = (await mustSucceed(run("tar", ["-tzf", tarball]))).split(/\r?\n/);
+    if (!files.includes("package/LICENSE")) problems.push(`${name}: its tarball has no LICENSE`);
+    for (const file of files.filter((path) => /\/testing\/|\.test\./.test(path)))
+      problems.push(`${name}: its tarball has ${file}, which only tests need`);
   }
   if (problems.length > 0) throw new CheckFailure(problems.join("\n"));
   return "";
@@ -132,18 +143,46 @@ const checkInstalled = async () => {
   return node(join(consumer, "installed.mjs"), ...entries);
 };
 
-/** The examples are programs of consumers: compiled and run against the installed packages. */
+/** @typedef {{ file: string, code: string, runs: boolean }} Program */
+
+/**
+ * The `ts` blocks of a README. One that says more than `ts` needs what this machine may not have.
+ * @param {string} name
+ * @param {string} folder
+ * @returns {Program[]}
+ */
+const readmePrograms = (name, folder) => {
+  const path = join(folder, "README.md");
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const programs = [...text.matchAll(/^```ts( .*)?\n([\s\S]*?)^```$/gm)].map(({ index, 1: needs, 2: code }) => {
+    const line = text.slice(0, index).split("\n").length;
+    // On the lines that it has in the README, for the compiler's messages.
+    return { file: `readme-${name}-${line}.ts`, code: "\n".repeat(line) + code, runs: needs === undefined };
+  });
+  if (programs.length === 0) throw new CheckFailure(`${name} has no README.md with a program`);
+  return programs;
+};
+
+/** The examples and what READMEs show are programs of consumers: compiled and run against the installed packages. */
 const checkExamples = async () => {
   const source = join(root, "examples");
-  const programs = readdirSync(source).filter((file) => file.endsWith(".ts"));
-  await packages();
+  const files = readdirSync(source).filter((file) => file.endsWith(".ts"));
+  const published = await packages();
+  /** @type {Program[]} */
+  const programs = [
+    ...files.map((file) => ({ file, code: readFileSync(join(source, file), "utf8"), runs: true })),
+    ...readmePrograms("striate", root),
+    ...published.flatMap(({ name, folder }) => readmePrograms(basename(name), folder)),
+  ];
   const folder = join(consumer, "examples");
   mkdirSync(folder);
-  for (const file of programs) cpSync(join(source, file), join(folder, file));
-  writeFileSync(join(folder, "tsconfig.json"), consumerConfig({ module: "nodenext", outDir: "js" }));
+  for (const { file, code } of programs) writeFileSync(join(folder, file), code);
+  // Declarations have been checked where the packages were installed; tfjs's would not pass.
+  const config = consumerConfig({ module: "nodenext", outDir: "js", skipLibCheck: true });
+  writeFileSync(join(folder, "tsconfig.json"), config);
   await tool("tsc", "-p", folder);
-  for (const file of programs) await node(join(folder, "js", file.replace(/\.ts$/, ".js")));
-  return programs.join("\n");
+  for (const { file, runs } of programs) if (runs) await node(join(folder, "js", file.replace(/\.ts$/, ".js")));
+  return programs.map(({ file }) => file).join("\n");
 };
 
 const checkChangesets = async () => {
