@@ -19,13 +19,17 @@ const program = fileURLToPath(new URL("../../bootstrap.mjs", import.meta.url));
 
 /**
  * Trains in a folder that is gone afterwards.
- * @param onNotice is given what the program says to people, as it comes
+ * @param onNotice is given what the program says to people, as it comes, and the folder of the run
  * @throws Error with what the program said last, where it does not end with a trained net.
  */
-export const trainNet = async (options: readonly string[], onNotice?: (text: string) => void): Promise<TrainedNet> => {
+export const trainNet = async (
+  options: readonly string[],
+  onNotice?: (text: string, run: string) => void,
+): Promise<TrainedNet> => {
   const folder = await mkdtemp(join(tmpdir(), "striate-bench-"));
+  const run = join(folder, "run");
   try {
-    const args = [program, "cifar10", ...options, "--json", "--out", join(folder, "run")];
+    const args = [program, "cifar10", ...options, "--json", "--out", run];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
     let complaints = "";
@@ -34,7 +38,7 @@ export const trainNet = async (options: readonly string[], onNotice?: (text: str
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       complaints = `${complaints}${text}`.slice(-2000);
-      onNotice?.(text);
+      onNotice?.(text, run);
     });
     const code = await new Promise<number | null>((resolve, reject) => {
       child.on("error", reject);
