@@ -19,7 +19,8 @@ export const runsFolder = "runs";
 
 const isFolder = (path: string): boolean => statOf(path)?.isDirectory() ?? false;
 
-const isRun = (path: string): boolean => statOf(join(path, "config.json"))?.isFile() ?? false;
+/** Whether it is the folder of a run. */
+export const isRun = (path: string): boolean => statOf(join(path, "config.json"))?.isFile() ?? false;
 
 /** `20261121-101500-fast70-wasm-seed0`: in the order of time when sorted. */
 export const runName = (started: Date, { preset, seed }: Pick<Config, "preset" | "seed">, backend: string): string => {

@@ -26,6 +26,23 @@ describe("experiment", () => {
     expect(readFileSync(join(out, "comparison.html"), "utf8")).toContain("lenet5");
   }, 60_000);
 
+  test("that was stopped is gone on with by the same command", async () => {
+    const out = join(scratch, "stopped");
+    const args = ["experiment", ...quick, "--out", out];
+    const abort = new AbortController();
+    const stopped = await runCommand(args, {
+      signal: abort.signal,
+      onEvent: ({ event, preset }) => {
+        if (event === "start" && preset === "lenet5") abort.abort();
+      },
+    });
+    expect(stopped.events.at(-1)).toMatchObject({ event: "interrupted", preset: "lenet5" });
+    expect(stopped.notices.at(-1)).toContain(`--out ${out}`);
+    const { events } = await runCommand(args);
+    expect(events.filter(({ event }) => event === "start")).toMatchObject([{ preset: "lenet5" }]);
+    expect(events.at(-1)).toMatchObject({ event: "comparison", runs: [{ run: "ann" }, { run: "lenet5" }] });
+  }, 60_000);
+
   test.each([
     [["ann"], "two different presets or more, not ann"],
     [["ann", "ann"], "two different presets or more, not ann ann"],

@@ -7,8 +7,9 @@ import type { Config } from "../config/schema.js";
 import type { Exit } from "../exit-codes.js";
 import { prepareRunFolder } from "../output.js";
 import { writeComparison } from "../report/index.js";
-import { runName, runsFolder } from "../runs.js";
-import { trainOnce } from "../training/train.js";
+import { isRun, runName, runsFolder } from "../runs.js";
+import { trainGroup } from "../training/group.js";
+import type { Outcome } from "../training/train.js";
 import type { CommandDefinition } from "./command.js";
 import { configHelp, configOf, withConfigOptions } from "./config-options.js";
 import { stoppedBefore, unlessStopped } from "./unless-stopped.js";
@@ -35,7 +36,11 @@ const command = () =>
     }),
   )
     .argument("[preset...]", "two or more")
-    .option("--out <folder>", "where the runs and comparison.html go (default: a new one in runs)", readPath);
+    .option(
+      "--out <folder>",
+      "where the runs and comparison.html go, or are gone on with (default: a new one in runs)",
+      readPath,
+    );
 
 /** @throws ConfigError */
 const presetsOf = (given: readonly string[]): readonly string[] => {
@@ -59,14 +64,11 @@ export const experiment: CommandDefinition<ExperimentOptions> = {
     const work = async (): Promise<Exit> => {
       const preset = `experiment-${configs.map((config) => config.preset).join("-")}`;
       const folder = out ?? join(runsFolder, runName(new Date(), { preset, seed }, backend.name));
-      await prepareRunFolder(folder);
-      const runs: string[] = [];
-      for (const config of configs) {
-        const run = join(folder, config.preset);
-        const { exit, testAccuracy } = await trainOnce({ config, out: run }, backend, context);
-        if (testAccuracy === undefined) return exit;
-        runs.push(run);
-      }
+      const members = configs.map((config) => ({ name: config.preset, job: { config } }));
+      const runs = members.map((member) => join(folder, member.name));
+      if (!runs.some(isRun)) await prepareRunFolder(folder);
+      const { exit, testAccuracy } = (await trainGroup(folder, members, backend, context)).at(-1) as Outcome;
+      if (testAccuracy === undefined) return exit;
       const html = join(folder, "comparison.html");
       await writeComparison(runs, html);
       const comparison = await compareRuns(runs);

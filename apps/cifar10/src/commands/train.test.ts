@@ -437,6 +437,44 @@ test("several seeds come to a mean and an interval", async () => {
   expect(readdirSync(out).sort()).toEqual(["seed5", "seed6", "seed7"]);
 });
 
+describe("several seeds that were stopped", () => {
+  const seeds = ["--seeds", "3"];
+
+  test("are gone on with by the same command, and come to the same", async () => {
+    const whole = await train(seeds);
+    const abort = new AbortController();
+    const onEvent = ({ event, seed }: Event): void => {
+      if (event === "start" && seed === 1) abort.abort();
+    };
+    const { code, out, last, notices } = await train(seeds, { signal: abort.signal, onEvent });
+    expect(last).toMatchObject({ event: "interrupted", seed: 1 });
+    expect(notices.at(-1)).toBe(`the same command with --out ${out} goes on with all of them`);
+    expect(code).toBe(whole.code);
+    const first = readFileSync(join(out, "seed0", "metrics.jsonl"), "utf8");
+    const { events } = await runCommand(["train", ...quick, "--out", out, ...seeds]);
+    expect(events.at(-1)).toEqual(whole.last);
+    expect(readFileSync(join(out, "seed0", "metrics.jsonl"), "utf8")).toBe(first);
+    const hashes = (all: readonly Event[]) =>
+      all.filter(({ event }) => event === "end").map((end) => end["weightsSha256"]);
+    expect(hashes(events)).toEqual(hashes(whole.events));
+  });
+
+  test("are not mixed with others, and left as they are", async () => {
+    const { out } = await train(["--seeds", "2"]);
+    for (const other of [
+      ["--lr", "0.5"],
+      ["--epochs", "1"],
+    ]) {
+      const { code, message } = await runCommand(["train", ...quick, "--out", out, "--seeds", "2", ...other]);
+      expect({ code, message }).toEqual({
+        code: 8,
+        message: expect.stringMatching(/seed0 is a run with another (optimizer|epochs); other runs want a folder/),
+      });
+    }
+    expect(readdirSync(out).sort()).toEqual(["seed0", "seed1"]);
+  });
+});
+
 describe("learning batches by heart", () => {
   /** It saves nothing, and so takes no --out. */
   const overfit = (...args: string[]) => runCommand(["train", ...quick, "--overfit-batches", ...args]);

@@ -63,7 +63,11 @@ const command = () =>
       "--resume [run]",
       "go on with a run that was stopped, or make it longer: more --epochs, --max-time (default: the newest)",
     )
-    .option("--seeds <n>", "so many runs, of one seed after the other, and what they come to", readCount(2, 1000))
+    .option(
+      "--seeds <n>",
+      "so many runs, of one seed after the other, and what they come to; with --out, again to go on with them",
+      readCount(2, 1000),
+    )
     .option("--fast-dev-run", "a few batches through every stage, to see that it works", false)
     .option(
       "--overfit-batches <n>",

@@ -1,6 +1,7 @@
 /** What a checkpoint is bound to, and the commands that lead back to it. */
 import { ConfigError } from "../config/resolve.js";
 import type { Config } from "../config/schema.js";
+import { RunError, runConfig } from "../runs.js";
 
 /** What makes steps depend on how many there will be, if anything: a longer run is another one from its first step on then. */
 const laidOverAll = ({ schedule, lookahead }: Pick<Config, "schedule" | "lookahead">): string | undefined => {
@@ -19,13 +20,20 @@ export const identityOf = (config: Config): unknown => {
   };
 };
 
+/** What of `config` would make another run of it than of `before`. */
+const changesOf = (config: Config, before: Config): string[] => {
+  const [now, then] = [identityOf(config), identityOf(before)] as Record<string, unknown>[];
+  return (
+    Object.keys({ ...then, ...now })
+      .filter((key) => JSON.stringify(now?.[key]) !== JSON.stringify(then?.[key]))
+      // Another schedule may have brought them in.
+      .filter((key) => key !== "epochs" || config.epochs !== before.epochs)
+  );
+};
+
 /** @throws ConfigError if a run cannot go on by `config`, because another would come of it */
 export const expectSameRun = (config: Config, before: Config): void => {
-  const [now, then] = [identityOf(config), identityOf(before)] as Record<string, unknown>[];
-  const changed = Object.keys({ ...then, ...now })
-    .filter((key) => JSON.stringify(now?.[key]) !== JSON.stringify(then?.[key]))
-    // Another schedule may have brought them in.
-    .filter((key) => key !== "epochs" || config.epochs !== before.epochs);
+  const changed = changesOf(config, before);
   if (changed.length > 0) {
     const why = changed.includes("epochs")
       ? ` (its ${laidOverAll(before) ?? laidOverAll(config)} is laid over all of them)`
@@ -36,6 +44,15 @@ export const expectSameRun = (config: Config, before: Config): void => {
   }
   if (config.epochs < before.epochs)
     throw new ConfigError(`--resume: epochs is ${config.epochs}, but the run is one of ${before.epochs}`);
+};
+
+/** @throws RunError if `run`, in a group that the command is to go on with, is another than it would make */
+export const expectSameMember = (run: string, config: Config): void => {
+  const before = runConfig(run);
+  const changed = changesOf(config, before);
+  if (config.epochs !== before.epochs && !changed.includes("epochs")) changed.push("epochs");
+  if (changed.length > 0)
+    throw new RunError(`${run} is a run with another ${changed.join(", ")}; other runs want a folder of their own`);
 };
 
 /** Whether `config` lets a run that has come to its end go on. */
