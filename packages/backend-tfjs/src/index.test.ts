@@ -108,6 +108,14 @@ describe.each(names)("on tfjs:%s", (name) => {
     expect(dataIds(name)).toBe(before);
   });
 
+  test("NaN is NaN with its sign bit too, as Infinity - Infinity has it on x86", async () => {
+    const backend = await createTfjsBackend({ backend: name });
+    const x = tensor(new Float32Array(Int32Array.of(-1 << 22).buffer), { backend });
+    for (const y of [x.relu(), x.clamp({ min: -1, max: 1 }), x.maximum(0), x.sign()])
+      expect(await y.toArray()).toEqual([Number.NaN]);
+    backend.dispose();
+  });
+
   test("dispose frees what is left, leaves tfjs's instance in use, and ends the rest", async () => {
     const before = dataIds(name === "cpu" ? "cpu" : "wasm");
     const [backend, other] = [await createTfjsBackend({ backend: name }), await createTfjsBackend({ backend: name })];

@@ -93,6 +93,9 @@ const unaryValues: readonly number[] = [
 /** Kernels that are made of comparisons get it right or not at all; a GPU may flush it to zero. */
 const subnormal = 2 ** -149;
 
+/** NaN with its sign bit, as Infinity - Infinity is on x86: a kernel that compares bits takes it for a negative number. */
+const negativeNaN = (): Float32Array => new Float32Array(Int32Array.of(-1 << 22).buffer);
+
 /** The logarithm of 0 as a case of its own: some GPUs have a finite one. */
 const logOf =
   ({ run, place }: Device): F1 =>
@@ -197,6 +200,11 @@ const unaryOf = (device: Device, kind: UnaryKind): Primitive<F1> => {
         run: (g) => g(floats(device, values)),
         expected: values.map((x) => Math.fround(f(Math.fround(x)))),
         limit: limitOf(device, kind),
+      },
+      {
+        code: `tf.${kind}(tf.neg(NaN))`,
+        run: (g) => g(device.place(negativeNaN(), [1])),
+        expected: [nan],
       },
     ],
   };

@@ -255,6 +255,11 @@ export interface OpMap {
   batchNorm: Op<3, 3, { readonly eps: number }>;
   /** As `batchNorm`, then `relu` of y. */
   batchNormRelu: Op<3, 3, { readonly eps: number }>;
+  /**
+   * (x [N, C, ...], mean [C], variance [C], weight [C], bias [C]) -> y = (x - mean) · (weight / sqrt(variance + eps)) + bias, for
+   * given statistics, and `relu` of it where asked for.
+   */
+  batchNormInference: Op<5, 1, { readonly eps: number; readonly relu: boolean }>;
   /** (x, weight, mean, variance, gy) -> (gx, gweight, gbias), for statistics taken from this batch. */
   batchNormGrad: Op<5, 3, { readonly eps: number }>;
   /** Across channels of [N, C, ...]: x / (k + alpha * sum of squares over `size` channels)^beta. alpha is per element. */

@@ -36,6 +36,7 @@ const optionalOps = {
   avgPool2d: true,
   avgPool2dGrad: true,
   batchNorm: true,
+  batchNormInference: true,
   batchNormGrad: true,
   localResponseNorm: true,
   concat: true,

@@ -53,8 +53,6 @@ interface Row {
     readonly parameters: number;
     readonly buffers: number;
     readonly bias: boolean;
-    /** Evaluation mode shows no op of its own for it. */
-    readonly batchNorm: boolean;
     readonly leaf: boolean;
   };
   /** What ran in it: labels of calls with links, and of others. */
@@ -66,8 +64,8 @@ interface Row {
   receptiveField: Pair | null;
 }
 
-const operationOf = ({ own, linking, elementwise }: Row): string =>
-  own.batchNorm ? "batchNorm" : ([...linking, ...elementwise].find((label) => label !== "") ?? "");
+const operationOf = ({ linking, elementwise }: Row): string =>
+  [...linking, ...elementwise].find((label) => label !== "") ?? "";
 
 /** Every module of the network by its path, the root first. */
 const rowsOf = (net: Module<Forward>, path = "", rows = new Map<string, Row>()): Map<string, Row> => {
@@ -79,7 +77,6 @@ const rowsOf = (net: Module<Forward>, path = "", rows = new Map<string, Row>()):
     parameters: sizes(parameters) - below((child) => child.namedParameters()),
     buffers: sizes(net.namedBuffers()) - below((child) => child.namedBuffers()),
     bias: parameters.has("bias"),
-    batchNorm: net.namedBuffers().has("running_mean"),
     leaf: children.length === 0,
   };
   const nothing = { output: null, links: 0, multiplyAdds: 0, receptiveField: null };

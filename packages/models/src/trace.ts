@@ -167,6 +167,7 @@ const rules: { readonly [K in OpName]?: Rule<K> } = {
   unary: { label: kindLabel },
   binary: { label: kindLabel },
   activation: { label: kindLabel },
+  batchNormInference: { label: () => "batchNorm" },
   localResponseNorm: { label: ({ attrs }) => `localResponseNorm ${attrs.size}` },
   concat: { label: () => "concat" },
 };

@@ -1,9 +1,15 @@
-import type { HostArray, Shape } from "@striate/core/backend";
+import { batchNorm as batchNormOp, batchNormRelu, scope, type Tensor, tensor as tensorOf } from "@striate/core";
+import { type Backend, delegate, type HostArray, type Shape } from "@striate/core/backend";
 import { describe, expect, test } from "vitest";
-import { createComparison, type HostTensor, random, tensor } from "../testing/compare.js";
+import { createWasmBackend } from "../index.js";
+import { createComparison, type HostTensor, random, specials, tensor } from "../testing/compare.js";
 import { batchNormKernels } from "./batch-norm.js";
 
 const { compare, run } = await createComparison(batchNormKernels);
+
+const backend = await createWasmBackend({ threads: 1 });
+const { batchNormInference: _native, ...otherKernels } = backend.kernels;
+const decomposing: Backend = { ...delegate<object>(backend), kernels: otherKernels };
 
 const EPS = 1e-5;
 
@@ -124,6 +130,46 @@ test.each(shapes)("batchNormRelu has the bits of the two: %j", (...shape) => {
   const [y, ...statistics] = run("batchNorm", inputs, specs(shape), { eps: EPS }) as [Float32Array, ...HostArray[]];
   const rectified = y.map((value) => Math.max(value, 0));
   expect(run("batchNormRelu", inputs, specs(shape), { eps: EPS })).toEqual([rectified, ...statistics]);
+});
+
+describe("batchNormInference has the bits of its decomposition", () => {
+  const agree = (inputs: readonly HostTensor[], eps: number): void => {
+    const [{ shape }] = inputs as [HostTensor];
+    for (const relu of [false, true]) {
+      const [y] = run("batchNormInference", inputs as never, [{ shape, dtype: "float32" }], { eps, relu });
+      const expected = scope(() => {
+        const [x, runningMean, runningVar, weight, bias] = inputs.map((input) =>
+          tensorOf(input.data, { backend: decomposing, shape: input.shape }),
+        ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+        const normalize = relu ? batchNormRelu : batchNormOp;
+        return normalize(x, { runningMean, runningVar, weight, bias, training: false, eps }).dataSync();
+      });
+      // Told apart are the zeros; NaN is NaN.
+      expect(y?.findIndex((value, i) => !Object.is(value, expected[i]))).toBe(-1);
+    }
+  };
+
+  test.each([...shapes, [3, 1], [1, 1, 1], [70_000, 3], [1, 70_000], [2, 3, 70_001]])("%j", (...shape) => {
+    const x = random(shape);
+    specials.forEach((value, i) => {
+      x.data[(97 * i) % x.data.length] = value;
+    });
+    const channels = [shape[1] as number];
+    const variance = random(channels, 2, 0, 4);
+    agree([x, random(channels, 3), variance, random(channels, 4), random(channels, 5)], EPS);
+  });
+
+  test("special statistics, without an eps", () => {
+    const list = tensor([specials.length], specials);
+    const of = (shift: number): HostTensor =>
+      tensor(
+        [specials.length],
+        Array.from(specials, (_, i) => specials[(i + shift) % specials.length] as number),
+      );
+    for (const inner of [[], [5]])
+      for (const shift of specials.keys())
+        agree([random([4, specials.length, ...inner]), of(shift), list, of(2 * shift + 1), of(3 * shift + 2)], 0);
+  });
 });
 
 test.each(shapes)("batchNormGrad %j", (...shape) => {

@@ -14,10 +14,11 @@ import {
   v128,
 } from "../assembler/instructions.js";
 import { defineFunction, type FunctionBody, type FunctionDefinition, type Local } from "../assembler/module.js";
+import { pointwiseLoop } from "../loops.js";
 import { reluF32x4 } from "../math.js";
 import type { Runtime } from "../runtime.js";
 import { addressesOf, type WasmKernels, type WasmStorage } from "../storage.js";
-import { minU } from "./rows.js";
+import { forUnits, minU, splitUnits } from "./rows.js";
 
 // The elements of channel c in [N, C, ...] are runs of `inner`, one an image. Memory is the bound: a task takes a channel
 // whole where two visits to it stay within the cache, else a channel's images are parted, and a second job combines.
@@ -485,9 +486,50 @@ const backwardProgram = (phase: Phase, inner: number, eps: number): FunctionDefi
     },
   });
 
+/**
+ * Each step is rounded as core's decomposition rounds it, for the same bits. A unit is a run of `length` elements in memory: of
+ * one channel, or, where channels have single elements (`single`), of all of them.
+ */
+const inferenceProgram = (single: boolean, relu: boolean): FunctionDefinition =>
+  defineFunction({
+    name: "batchNormInference",
+    params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"],
+    build: (b, task, _s, x, mean, variance, weight, bias, y, units, chunk, channels, length, eps) => {
+      const epsilon = b.let(f32x4.splat(eps));
+      const scaleOf = (spread: V128, by: V128): V128 =>
+        f32x4.mul(f32x4.div(f32x4.const(1), f32x4.sqrt(f32x4.add(spread, epsilon))), by);
+      const normalize = (value: V128, centre: V128, scale: V128, offset: V128): V128 => {
+        const normalized = f32x4.add(f32x4.mul(f32x4.sub(value, centre), scale), offset);
+        return relu ? reluF32x4(normalized) : normalized;
+      };
+      const step = b.let(i32.mul(length, 4));
+      forUnits(b, task, chunk, units, (unit) => {
+        const offset = b.let(i32.mul(unit, step));
+        const walk = (base: I32) => ({ address: b.let(base), bytes: 4, step: 1 }) as const;
+        const [source, destination] = [walk(i32.add(x, offset)), walk(i32.add(y, offset))];
+        if (single) {
+          const sources = [source, ...[mean, variance, weight, bias].map(walk)];
+          pointwiseLoop(b, length, sources, destination, (values) => {
+            const [value, centre, spread, by, start] = values as [V128, V128, V128, V128, V128];
+            return normalize(value, centre, scaleOf(spread, by), start);
+          });
+          return;
+        }
+        const own = b.let(i32.mul(i32.remU(unit, channels), 4));
+        const splat = (base: I32): V128 => v128.load32Splat(i32.add(base, own));
+        const [centre, scale, start] = [
+          b.let(splat(mean)),
+          b.let(scaleOf(splat(variance), splat(weight))),
+          b.let(splat(bias)),
+        ];
+        pointwiseLoop(b, length, [source], destination, ([value]) => normalize(value as V128, centre, scale, start));
+      });
+    },
+  });
+
 export const batchNormKernels = (
   runtime: Runtime,
-): Pick<WasmKernels, "batchNorm" | "batchNormRelu" | "batchNormGrad"> => {
+): Pick<WasmKernels, "batchNorm" | "batchNormRelu" | "batchNormInference" | "batchNormGrad"> => {
   const run = (
     name: string,
     program: (phase: Phase, inner: number, eps: number) => FunctionDefinition,
@@ -525,6 +567,18 @@ export const batchNormKernels = (
   return {
     batchNorm: forward("batchNorm", false),
     batchNormRelu: forward("batchNormRelu", true),
+    batchNormInference: {
+      run: ({ inputs, outputs, attrs: { eps, relu } }) => {
+        const { outer: batch, extent: channels, inner } = around(inputs[0].shape, 1);
+        const single = inner === 1;
+        const [units, length] = single ? [batch, channels] : [batch * channels, inner];
+        const { tasks, chunk } = splitUnits(units, length);
+        runtime.run(`batchNormInference ${single} ${relu}`, () => inferenceProgram(single, relu), tasks, [
+          ...addressesOf([...inputs, ...outputs]),
+          ...[units, chunk, channels, length, eps],
+        ]);
+      },
+    },
     batchNormGrad: {
       run: ({ inputs, outputs, attrs: { eps } }) =>
         run("batchNormGrad", backwardProgram, inputs[0].shape, 2, eps, addressesOf([...inputs, ...outputs])),

@@ -2,6 +2,7 @@ import { around, type Call, sizeOf } from "@striate/core/backend";
 import { floatBits, type GpuStorage, type Stream } from "../stream.js";
 import { mathFor } from "../wgsl/math.js";
 import { f32, reads, u32, writes } from "../wgsl/shader.js";
+import { type Pointwise, pointwise } from "./pointwise.js";
 import { mergeParts, momentParts, partsFor, reductionOf, treeOf } from "./reduce.js";
 import type { GpuKernels } from "./types.js";
 
@@ -126,9 +127,24 @@ ${eachOfSlice(`y[at] = ${result("(x[at] - found.y) * scale + start")};`)}`,
 
 export const batchNormKernels = (
   stream: Stream,
-): Pick<GpuKernels, "batchNorm" | "batchNormRelu" | "batchNormGrad"> => ({
+): Pick<GpuKernels, "batchNorm" | "batchNormRelu" | "batchNormInference" | "batchNormGrad"> => ({
   batchNorm: forward(stream, "batchNorm"),
   batchNormRelu: forward(stream, "batchNormRelu"),
+
+  batchNormInference: {
+    run: ({ inputs: [x, ...coefficients], outputs: [y], attrs: { eps, relu } }) => {
+      const shape = x.shape.map((n, axis) => (axis === 1 ? n : 1));
+      const value = "multiply(x0 - x1, multiply(rsqrtOf(x2 + p.eps), x3)) + x4";
+      const call: Pointwise = {
+        op: "batchNormInference",
+        variant: relu ? "relu" : "",
+        value: relu ? `relu(${value})` : value,
+        params: f32("eps"),
+        words: [floatBits(eps)],
+      };
+      pointwise(stream, call, [x, ...coefficients.map((c) => ({ ...c, shape }))], y);
+    },
+  },
 
   // gx = w/σ · (gy - mean(gy) - x̂ · mean(gy · x̂)) with x̂ = (x - mean)/σ.
   batchNormGrad: {

@@ -11,6 +11,7 @@ import {
   type InputSpec,
   input,
   integers,
+  specials,
   typed,
   uniform,
 } from "../suite.js";
@@ -84,9 +85,12 @@ const runBatchNorm =
       return [y, ...statistics];
     });
 
+/** Nothing so large that it would loosen the tolerance of the others. */
+const specialInputs = specials.filter((x) => !(Math.abs(x) > 2 && Number.isFinite(x)));
+
 const plainBatchNorm: Definition<BatchNormInputs, BatchNormOptions> = {
   tolerance: normalized(channels),
-  kernels: ["batchNorm", "batchNormGrad"],
+  kernels: ["batchNorm", "batchNormGrad", "batchNormInference"],
   run: runBatchNorm(core.batchNorm),
   reference: (inputs, attrs) => {
     const { y, runningMean, runningVar } = reference.batchNorm(inputs, attrs);
@@ -145,6 +149,41 @@ const plainBatchNorm: Definition<BatchNormInputs, BatchNormOptions> = {
       attrs: { training: false },
     },
     { name: "eval-plain", inputs: { x: input([4, 5]), ...running(5) }, attrs: { training: false, eps: 1e-3 } },
+    { name: "eval-9x21", inputs: { x: input([9, 21]), ...affine(21), ...running(21) }, attrs: { training: false } },
+    {
+      name: "eval-2x5x3",
+      inputs: { x: input([2, 5, 3]), bias: input([5]), ...running(5) },
+      attrs: { training: false, eps: 0 },
+    },
+    {
+      name: "eval-2x17x5x5",
+      inputs: { x: input([2, 17, 5, 5]), ...affine(17), ...running(17) },
+      attrs: { training: false },
+    },
+    {
+      name: "eval-specials",
+      inputs: {
+        x: cycle([4, 3, 11], specialInputs),
+        weight: cycle([3], [1, -2, 0]),
+        bias: cycle([3], [0, 1, -0]),
+        runningMean: fixed(cycle([3], [0, 0.5, 0])),
+        runningVar: fixed(cycle([3], [1, 4, 0.25])),
+      },
+      attrs: { training: false },
+      kind: "special",
+    },
+    {
+      name: "eval-special-statistics",
+      inputs: {
+        x: cycle([3, 7, 5], [1, -2, 0.5, 0, 3, -0.25]),
+        weight: cycle([7], [1, -1]),
+        bias: cycle([7], [0.5, -0.5, 0.25]),
+        runningMean: fixed(cycle([7], [0, Number.NaN, Number.NEGATIVE_INFINITY, 0, 0, 0, Number.POSITIVE_INFINITY])),
+        runningVar: fixed(cycle([7], [0, 1, 1, Number.POSITIVE_INFINITY, -1, Number.NaN, 2 ** -126])),
+      },
+      attrs: { training: false, eps: 0 },
+      kind: "special",
+    },
     {
       name: "eval-zero-batch",
       inputs: { x: input([0, 3, 2, 2]), ...affine(3), ...running(3) },
@@ -165,7 +204,7 @@ export const batchNorm = defineCases(plainBatchNorm);
 
 export const batchNormRelu = defineCases({
   ...thenRelu(plainBatchNorm),
-  kernels: ["batchNormRelu", "batchNormGrad"],
+  kernels: ["batchNormRelu", "batchNormGrad", "batchNormInference"],
   run: runBatchNorm(core.batchNormRelu),
 });
 

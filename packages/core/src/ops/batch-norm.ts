@@ -1,5 +1,13 @@
 import { isRecording, withContext } from "../context.js";
-import { defineOp, dispatchAll, dispatchFused, expectArguments, type FusedRule, type OpRule } from "../dispatch.js";
+import {
+  defineOp,
+  dispatch,
+  dispatchAll,
+  dispatchFused,
+  expectArguments,
+  type FusedRule,
+  type OpRule,
+} from "../dispatch.js";
 import { expectDType, floatDTypes } from "../dtype.js";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.js";
 import { scoped } from "../scope.js";
@@ -77,6 +85,14 @@ const normalizeBy = (x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, 
     .mul(perChannel(variance.add(eps).rsqrt().mul(weight), x))
     .add(perChannel(bias, x));
 
+const inferenceRule: OpRule<"batchNormInference"> = defineOp({
+  name: "batchNormInference",
+  decompose: (inputs, { eps, relu }) => {
+    const y = normalizeBy(...(inputs as [Tensor, Tensor, Tensor, Tensor, Tensor]), eps);
+    return [relu ? y.relu() : y];
+  },
+});
+
 /**
  * A batch norm whose channels are rows. Its gradient starts from the normalized rows rather than from x and rounded
  * statistics: rows are short and often nearly constant, where those would cancel to noise.
@@ -139,8 +155,8 @@ const normalize = (op: "batchNorm" | "batchNormRelu", x: Tensor, options: BatchN
   const affine = (given: Tensor | undefined, value: number): Tensor => given ?? fill(x.runtime, shape, x.dtype, value);
   if (!training) {
     if (!runningMean || !runningVar) throw new ArgumentError(`${op}: evaluation needs runningMean and runningVar`);
-    const y = normalizeBy(x, runningMean, runningVar, affine(options.weight, 1), affine(options.bias, 0), eps);
-    return thenRelu ? y.relu() : y;
+    const inputs = [x, runningMean, runningVar, affine(options.weight, 1), affine(options.bias, 0)];
+    return dispatch(inferenceRule, inputs, { eps, relu: thenRelu }, { shape: x.shape, dtype: x.dtype });
   }
   const [weight, bias] = [affine(options.weight, 1), affine(options.bias, 0)];
   const outputs = [x.shape, shape, shape].map((s) => ({ shape: s, dtype: x.dtype }));

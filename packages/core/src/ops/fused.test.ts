@@ -1,11 +1,13 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Backend, Call, Kernels, Operand, OpName } from "../backend.js";
 import {
+  type BatchNormOptions,
   batchNorm,
   batchNormRelu,
   conv2d,
   conv2dRelu,
   memoryUsage,
+  noGrad,
   scope,
   type Tensor,
   tensor,
@@ -34,7 +36,7 @@ const kernelOf = (
     }),
 });
 
-/** The minimal backend with the two fused kernels. */
+/** The minimal backend with the fused kernels. */
 const withFusedKernels = async (): Promise<Backend> => {
   const [backend, other] = await Promise.all([createMinimalBackend(), createMinimalBackend()]);
   const kernels = {
@@ -44,6 +46,10 @@ const withFusedKernels = async (): Promise<Backend> => {
     batchNormRelu: kernelOf(backend, other, ([x, weight, bias], { eps }) => {
       const [input, axes] = [x as Tensor, [0, 2, 3]];
       return [batchNorm(input, { weight, bias, training: true, eps }).relu(), input.mean(axes), input.variance(axes)];
+    }),
+    batchNormInference: kernelOf(backend, other, ([x, runningMean, runningVar, weight, bias], { eps, relu }) => {
+      const y = batchNorm(x as Tensor, { weight, bias, runningMean, runningVar, training: false, eps });
+      return [relu ? y.relu() : y];
     }),
   };
   return alteredBackend(backend, { kernels: kernels as unknown as Partial<Kernels> });
@@ -102,15 +108,23 @@ describe.each([
     expect(called).toEqual(native ? ["conv2dRelu", "batchNormRelu"] : []);
   });
 
-  test("unrecorded and in evaluation too", () => {
-    const statistics = {
-      runningMean: tensor(values(4, 6), { backend }),
-      runningVar: tensor([1, 2, 3, 4], { backend, dtype: "float64" }),
-    };
-    const { scale, shift } = parameters;
+  const evaluation = (): BatchNormOptions => ({
+    weight: parameters.scale,
+    bias: parameters.shift,
+    runningMean: tensor(values(4, 6), { backend }),
+    runningVar: tensor([1, 2, 3, 4], { backend, dtype: "float64" }),
+    training: false,
+  });
+
+  test("in evaluation, one kernel where nothing is recorded, and its steps where something is", () => {
+    const options = evaluation();
     const x = conv2dRelu(images.detach(), parameters.weight.detach(), { padding: 1 });
-    const options = { weight: scale, bias: shift, training: false, ...statistics };
-    expect(batchNormRelu(x, options).dataSync()).toEqual(batchNorm(x, options).relu().dataSync());
+    called.length = 0;
+    const recorded = [batchNorm(x, options), batchNormRelu(x, options), batchNorm(x, options).relu()];
+    expect(called).toEqual([]);
+    const [y, rectified] = noGrad(() => [batchNorm(x, options), batchNormRelu(x, options)]);
+    expect(called).toEqual(native ? ["batchNormInference", "batchNormInference"] : []);
+    expect(numbers([y, rectified, rectified] as Tensor[])).toEqual(numbers(recorded));
   });
 
   test("a rule by name finds each of the two", () => {
@@ -136,6 +150,11 @@ describe.each([
         }, all()).grads,
       );
     expect(second(fused)).toEqual(second(apart));
+    const options = evaluation();
+    const normalized = () => conv2d(images, parameters.weight, { bias: parameters.bias });
+    const inOne = second(() => batchNormRelu(normalized(), options));
+    expect(inOne).toEqual(second(() => batchNorm(normalized(), options).relu()));
+    expect(inOne.every((gradient) => gradient.some((value) => value !== 0))).toBe(true);
   });
 
   test("bad arguments are refused under the op's own name", () => {
