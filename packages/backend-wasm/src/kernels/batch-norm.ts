@@ -19,6 +19,7 @@ import { reluF32x4 } from "../math.js";
 import type { Runtime } from "../runtime.js";
 import { addressesOf, type WasmKernels, type WasmStorage } from "../storage.js";
 import { forUnits, minU, splitUnits } from "./rows.js";
+import { storeFixedLanes } from "./tile.js";
 
 // The elements of channel c in [N, C, ...] are runs of `inner`, one an image. Memory is the bound: a task takes a channel
 // whole where two visits to it stay within the cache, else a channel's images are parted, and a second job combines.
@@ -122,16 +123,6 @@ const firstLanes = (v: V128, valid: number): V128 => {
   let mask = i32x4.splat(0);
   for (let lane = 0; lane < valid; lane++) mask = i32x4.replaceLane(mask, lane, i32.const(-1));
   return v128.and(v, mask);
-};
-
-const storeLanes = (b: FunctionBody, address: I32, value: V128, immediate: number, valid: number): void => {
-  if (valid === 4) {
-    b.do(v128.store(address, value, immediate));
-    return;
-  }
-  const v = b.let(value);
-  if (valid >= 2) b.do(v128.store64Lane(address, v, 0, immediate));
-  if (valid % 2 === 1) b.do(v128.store32Lane(address, v, valid - 1, immediate + 4 * (valid - 1)));
 };
 
 /** What a task does, and to which images. */
@@ -369,7 +360,7 @@ const forwardProgram = (phase: Phase, inner: number, eps: number, relu: boolean)
           const centred = f32x4.sub(v128.load(i32.add(x, offset), immediate), shift);
           const normalized = f32x4.add(f32x4.mul(centred, factors), offsets);
           const result = relu ? reluF32x4(normalized) : normalized;
-          storeLanes(b, i32.add(y, offset), result, immediate, valid);
+          storeFixedLanes(b, i32.add(y, offset), valid === 4 ? result : b.let(result), valid, { offset: immediate });
         });
       };
 
@@ -466,7 +457,9 @@ const backwardProgram = (phase: Phase, inner: number, eps: number): FunctionDefi
           const distance = f32x4.sub(v128.load(i32.add(x, offset), immediate), shift);
           const rest = f32x4.sub(v128.load(i32.add(gy, offset), immediate), offsets);
           const gradient = f32x4.mul(factors, f32x4.sub(rest, f32x4.mul(distance, slopes)));
-          storeLanes(b, i32.add(gx, offset), gradient, immediate, valid);
+          storeFixedLanes(b, i32.add(gx, offset), valid === 4 ? gradient : b.let(gradient), valid, {
+            offset: immediate,
+          });
         });
       };
 
