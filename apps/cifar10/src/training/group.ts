@@ -13,8 +13,8 @@ export interface Member {
 }
 
 /**
- * Trains them one after the other, undefined: each in a folder of its own below `runs`. Those that `folder` has already are gone on
- * with, or told again if they have ended, so that the same command finishes a group that was stopped.
+ * Trains them one after the other. Those that `folder` has already are gone on with, or told again if they have ended, so that the
+ * same command finishes a group that was stopped. Without a folder each run gets one of its own below `runs`.
  *
  * @returns what they came to, the last one undefined if it was stopped: the others are left then.
  * @throws RunError if `folder` has other runs under these names; as `trainOnce`
