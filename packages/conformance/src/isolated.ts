@@ -21,7 +21,11 @@ export type IsolatedMessage =
 
 /** The worker's end of the line. */
 export interface IsolatedPort {
-  post(message: IsolatedMessage): void;
+  /**
+   * A promise is that the message has left: no case runs before. Where a case never comes back, or none of them lets the worker do
+   * anything else, what has not left by then never does.
+   */
+  post(message: IsolatedMessage): void | Promise<void>;
   /** Resolves with the first message. */
   launch(): Promise<IsolatedLaunch>;
 }
@@ -61,10 +65,10 @@ export const serveIsolated = async (
       onResult: (result) => port.post({ type: "result", result }),
     });
     // The watcher has the results already.
-    port.post({ type: "end", report: { ...report, results: [] } });
+    await port.post({ type: "end", report: { ...report, results: [] } });
   } catch (error) {
     const { name, message } = error instanceof Error ? error : { name: typeof error, message: String(error) };
-    port.post({ type: "error", name, message });
+    await port.post({ type: "error", name, message });
   }
 };
 

@@ -33,7 +33,8 @@ export const processPort = (): IsolatedPort => {
     send({ type: "down", message: thrown instanceof Error ? thrown.message : String(thrown) }, () => process.exit(1)),
   );
   return {
-    post: (message) => send(message),
+    // Before `then` it may wait for the other end to read, in a queue that only an idle process works off.
+    post: (message) => new Promise((resolve) => send(message, resolve)),
     launch: () =>
       new Promise<IsolatedLaunch>((resolve) => process.once("message", (launch) => resolve(launch as IsolatedLaunch))),
   };

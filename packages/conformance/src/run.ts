@@ -22,9 +22,10 @@ export interface ConformanceOptions extends PlanOptions {
   readonly startAt?: number;
   /** Today, for `expires`. Default: the clock. */
   readonly now?: Date;
-  readonly onPlan?: (plan: { readonly total: number }) => void;
-  readonly onStart?: (event: StartEvent) => void;
-  readonly onResult?: (result: CaseResult) => void;
+  /** Promises of these three are awaited before anything else runs. */
+  readonly onPlan?: (plan: { readonly total: number }) => void | Promise<void>;
+  readonly onStart?: (event: StartEvent) => void | Promise<void>;
+  readonly onResult?: (result: CaseResult) => void | Promise<void>;
   /** Aborting ends the run after the current case; the report says `complete: false`. */
   readonly signal?: AbortSignal;
 }
@@ -115,7 +116,7 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
     if (item.skip) return { ...base, status: "skipped", reason: item.skip, milliseconds: 0 };
     const limit = limitOf(item);
     const hung = classify({ ...base, status: "failed", reason: hangs(limit), milliseconds: limit });
-    options.onStart?.({ id, index, timeout: limit, hung });
+    await options.onStart?.({ id, index, timeout: limit, hung });
     const start = performance.now();
     const elapsed = (): number => Math.round(performance.now() - start);
     const context: Context = { backend: instrumented.backend, instrumented, create, precision };
@@ -181,15 +182,15 @@ export const openSuite = async (options: SuiteOptions): Promise<OpenSuite> => {
 export const runConformance = async (options: ConformanceOptions): Promise<ConformanceReport> => {
   const { startAt = 0, signal } = options;
   const suite = await openSuite(options);
-  options.onPlan?.({ total: suite.cases.length });
+  await options.onPlan?.({ total: suite.cases.length });
   const results: CaseResult[] = [];
-  const report = (result: CaseResult): void => {
+  const report = async (result: CaseResult): Promise<void> => {
     results.push(result);
-    options.onResult?.(result);
+    await options.onResult?.(result);
   };
   let index = startAt;
-  for (; index < suite.cases.length && !signal?.aborted; index++) report(await suite.runCase(index));
-  if (index === suite.cases.length) suite.stale.forEach(report);
+  for (; index < suite.cases.length && !signal?.aborted; index++) await report(await suite.runCase(index));
+  if (index === suite.cases.length) for (const result of suite.stale) await report(result);
   suite.close();
   return { ...suite.report(results), complete: index === suite.cases.length };
 };

@@ -4,9 +4,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createCpuBackend } from "@striate/backend-cpu";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { IsolatedRunError, type IsolatedWorker, runIsolated } from "../isolated.js";
+import { IsolatedRunError, type IsolatedWorker, runIsolated, serveIsolated } from "../isolated.js";
 import { processWorker } from "../node-processes.js";
 import type { CaseResult } from "../results.js";
 import type { StartEvent } from "../run.js";
@@ -32,6 +33,28 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** What dies by intention need not fill the terminal. */
 const quietly: ForkOptions = { serialization: "advanced", stdio: ["ignore", "ignore", "ignore", "ipc"] };
+
+describe("serveIsolated", () => {
+  test("runs nothing before all that it said has left", async () => {
+    const said: string[] = [];
+    let leaving = 0;
+    let most = 0;
+    await serveIsolated(
+      {
+        launch: async () => ({ startAt: 0 }),
+        post: async ({ type }) => {
+          said.push(type);
+          most = Math.max(most, ++leaving);
+          await new Promise((resolve) => setImmediate(resolve));
+          leaving--;
+        },
+      },
+      () => ({ name: "cpu", create: createCpuBackend, filter: ["ops:relu/1#f32", "ops:relu/17#f32"] }),
+    );
+    expect(said).toEqual(["plan", "start", "result", "start", "result", "end"]);
+    expect({ most, leaving }).toEqual({ most: 1, leaving: 0 });
+  });
+});
 
 describe("runIsolated", () => {
   const filter = ["ops:relu/1#f32", "ops:relu/17#f32", "ops:relu/63#f32"];
