@@ -75,13 +75,14 @@ const main = async (): Promise<void> => {
   };
   try {
     const options = ["--preset", preset, "--max-time", `${maxTime}s`, "--seed", "0", "--views", "1", "--ui"];
-    let failure: Error | undefined;
+    let failure: Error | undefined = new Error("cifar10 did not say where its live page is");
     await trainNet(options, (notice, run) => {
       const [, url] = /live page: (\S+)/.exec(notice) ?? [];
-      if (url)
-        takeTurns(url, run).catch((error: Error) => {
-          if (error.name !== "AbortError") failure = error;
-        });
+      if (!url) return;
+      failure = undefined;
+      takeTurns(url, run).catch((error: Error) => {
+        if (error.name !== "AbortError") failure = error;
+      });
     });
     if (failure) throw failure;
   } finally {

@@ -25,14 +25,14 @@ export const trainGroup = async (
   backend: Backend,
   context: CommandContext,
 ): Promise<readonly Outcome[]> => {
-  const all = members.map(({ name, job }) => {
+  const jobs = members.map(({ name, job }): TrainJob => {
     const run = folder === undefined ? undefined : join(folder, name);
-    return { job, run, isThere: run !== undefined && isRun(run) };
+    return run !== undefined && isRun(run) ? { ...job, resume: run } : { ...job, out: run };
   });
-  for (const { job, run, isThere } of all) if (isThere) expectSameMember(run as string, job.config);
+  for (const { resume, config } of jobs) if (resume !== undefined) expectSameMember(resume, config);
   const outcomes: Outcome[] = [];
-  for (const { job, run, isThere } of all) {
-    const outcome = await trainOnce({ ...job, ...(isThere ? { resume: run } : { out: run }) }, backend, context);
+  for (const job of jobs) {
+    const outcome = await trainOnce(job, backend, context);
     outcomes.push(outcome);
     if (outcome.testAccuracy !== undefined) continue;
     if (folder !== undefined) context.reporter.notice(`the same command with --out ${folder} goes on with all of them`);

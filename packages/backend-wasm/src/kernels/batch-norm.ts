@@ -360,7 +360,7 @@ const forwardProgram = (phase: Phase, inner: number, eps: number, relu: boolean)
           const centred = f32x4.sub(v128.load(i32.add(x, offset), immediate), shift);
           const normalized = f32x4.add(f32x4.mul(centred, factors), offsets);
           const result = relu ? reluF32x4(normalized) : normalized;
-          storeFixedLanes(b, i32.add(y, offset), valid === 4 ? result : b.let(result), valid, { offset: immediate });
+          storeFixedLanes(b, i32.add(y, offset), result, valid, { offset: immediate });
         });
       };
 
@@ -457,9 +457,7 @@ const backwardProgram = (phase: Phase, inner: number, eps: number): FunctionDefi
           const distance = f32x4.sub(v128.load(i32.add(x, offset), immediate), shift);
           const rest = f32x4.sub(v128.load(i32.add(gy, offset), immediate), offsets);
           const gradient = f32x4.mul(factors, f32x4.sub(rest, f32x4.mul(distance, slopes)));
-          storeFixedLanes(b, i32.add(gx, offset), valid === 4 ? gradient : b.let(gradient), valid, {
-            offset: immediate,
-          });
+          storeFixedLanes(b, i32.add(gx, offset), gradient, valid, { offset: immediate });
         });
       };
 

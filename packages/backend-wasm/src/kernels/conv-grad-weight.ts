@@ -293,7 +293,7 @@ const gradWeightProgram = (grad: GradWeight, split: Split, table: Table): Functi
                       [0, 1, 2, 3].map((j) => body.let(v128.load(sumAt, 16 * (r * COLUMNS + j)))),
                     ) as unknown as [V128, V128, V128, V128];
                     const [a, b, c, d] = lanes;
-                    const sum = body.let(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)));
+                    const sum = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
                     storeFixedLanes(body, i32.add(to, r * total * 4), sum, valid);
                   };
                   if (r > 0 && outputs % ROWS > 0) body.if(i32.ltU(i32.add(m, r), outputs), write);

@@ -132,7 +132,7 @@ const gatherConvProgram = ({ tile, conv, split }: GatherConvPlan): FunctionDefin
             sums.forEach((vectors, r) => {
               const to = body.let(r === 0 ? out : i32.add(out, r * outPlaneBytes));
               vectors.forEach((sum, j) =>
-                storeFixedLanes(body, to, relu ? body.let(reluF32x4(sum)) : sum, Math.min(4, columns - 4 * j), {
+                storeFixedLanes(body, to, relu ? reluF32x4(sum) : sum, Math.min(4, columns - 4 * j), {
                   offset: 16 * j * grid.columnStep,
                   step: grid.columnStep,
                 }),

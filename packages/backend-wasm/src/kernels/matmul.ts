@@ -77,7 +77,7 @@ const matmulProgram = (
               const place = body.let(i === 0 ? out : i32.add(out, i * n * 4));
               vectors.forEach((sum, j) => {
                 const count = Math.min(4, validColumns - 4 * j);
-                const value = first ? sum : body.let(f32x4.add(v128.load(place, 16 * j), sum));
+                const value = first ? sum : f32x4.add(v128.load(place, 16 * j), sum);
                 storeFixedLanes(body, place, value, count, { offset: 16 * j });
               });
             });

@@ -121,9 +121,14 @@ export const storeFixedLanes = (
   count: number,
   { offset = 0, step = 1 }: { readonly offset?: number; readonly step?: number } = {},
 ): void => {
-  if (step === 1 && count === 4) body.do(v128.store(address, vector, offset));
-  else if (step === 1 && count >= 2) {
-    body.do(v128.store64Lane(address, vector, 0, offset));
-    if (count === 3) body.do(v128.store32Lane(address, vector, 2, offset + 8));
-  } else for (let l = 0; l < count; l++) body.do(v128.store32Lane(address, vector, l, offset + 4 * step * l));
+  if (step === 1 && count === 4) {
+    body.do(v128.store(address, vector, offset));
+    return;
+  }
+  // What is stored in several parts is computed once.
+  const lanes = body.let(vector);
+  if (step === 1 && count >= 2) {
+    body.do(v128.store64Lane(address, lanes, 0, offset));
+    if (count === 3) body.do(v128.store32Lane(address, lanes, 2, offset + 8));
+  } else for (let l = 0; l < count; l++) body.do(v128.store32Lane(address, lanes, l, offset + 4 * step * l));
 };

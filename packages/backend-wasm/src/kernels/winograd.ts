@@ -441,7 +441,7 @@ const winogradProgram = ({ tile, conv, tiling }: WinogradPlan): FunctionDefiniti
                         (value, j) => {
                           const count = Math.min(4, validColumns - 4 * j);
                           if (count > 0)
-                            storeFixedLanes(body, end, count === 4 ? value : body.let(value), count, {
+                            storeFixedLanes(body, end, value, count, {
                               offset: y * columns * 4 + 16 * j,
                             });
                         },

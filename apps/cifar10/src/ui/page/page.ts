@@ -163,21 +163,21 @@ const showFigures = (state: RunState): void => {
   setText(tiles.test.more, several.map(({ which, accuracy }) => `${which} ${percent(accuracy)}`).join(", "));
 };
 
-/** Steps that the curves were drawn with, and how many ends of epochs and validations. */
-let curvesAt = { step: 0, marks: 0 };
+/** Steps that the curves were drawn with, and how many ends of epochs and validations. Undefined: they are to be drawn anew. */
+let curvesAt: { readonly step: number; readonly marks: number } | undefined;
 /** Share of new steps from which curves are drawn again: less moves what is there by a few pixels. */
 const visible = 1 / 128;
-const showCurves = (state: RunState, anyway: boolean): void => {
+const showCurves = (state: RunState): void => {
   const step = state.step?.step ?? 0;
   const marks = state.epochEnds.length + state.validations.length;
   // A run that went back to a checkpoint has fewer of them.
-  const moved = Math.abs(step - curvesAt.step) >= visible * step && step !== curvesAt.step;
-  if (!anyway && !moved && marks === curvesAt.marks) return;
+  const hasMoved = (at: number): boolean => step !== at && Math.abs(step - at) >= visible * step;
+  if (curvesAt && marks === curvesAt.marks && !hasMoved(curvesAt.step)) return;
   curvesAt = { step, marks };
   for (const chart of charts) chart.update(state, windowOf());
 };
 
-const show = (state: RunState, anyway: boolean): void => {
+const show = (state: RunState): void => {
   showFigures(state);
   showClock();
   pill.dataset["status"] = state.status;
@@ -186,7 +186,7 @@ const show = (state: RunState, anyway: boolean): void => {
   ending.hidden = !end;
   if (end) setText(ending, `Training ${end.ended}${end.reason ? `: ${end.reason}` : ""}.`);
   setText(smoothingText, windowOf() === 0 ? "off" : `${windowOf()} steps`);
-  showCurves(state, anyway);
+  showCurves(state);
   for (const panel of [buttons, knobs, ...panels, confusion]) panel.update(state);
 };
 
@@ -197,21 +197,24 @@ const show = (state: RunState, anyway: boolean): void => {
 const pace = 5000;
 let later: ReturnType<typeof setTimeout> | undefined;
 
-let waiting: "nothing" | "news" | "all" = "nothing";
-/** What comes together is drawn once; a page that nobody sees draws nothing. `all`: the curves too, however little is new. */
-const draw = (what: "news" | "all"): void => {
-  if (waiting === "nothing")
-    requestAnimationFrame(() => {
-      const anyway = waiting === "all";
-      waiting = "nothing";
-      if (!tracker) return;
-      show(tracker.state, anyway);
-      clearTimeout(later);
-      if (tracker.state.status !== "ended") later = setTimeout(() => draw("news"), pace);
-    });
-  if (waiting !== "all") waiting = what;
+let waiting = false;
+/** What comes together is drawn once; a page that nobody sees draws nothing. */
+const draw = (): void => {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    if (!tracker) return;
+    show(tracker.state);
+    clearTimeout(later);
+    if (tracker.state.status !== "ended") later = setTimeout(draw, pace);
+  });
 };
-const drawAll = (): void => draw("all");
+/** The curves too, however little is new. */
+const drawAll = (): void => {
+  curvesAt = undefined;
+  draw();
+};
 
 const showConnection = (now: boolean): void => {
   connected = now;
@@ -245,7 +248,8 @@ on<Metric[]>("metrics", (metrics) => {
 on<PageMessage>("message", (message) => {
   tracker?.message(message);
   if (message.type === "refused") complain(message.reason);
-  draw(message.type === "status" ? "all" : "news");
+  if (message.type === "status") drawAll();
+  else draw();
 });
 
 smoothing.oninput = drawAll;
